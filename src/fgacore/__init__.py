@@ -1,0 +1,28 @@
+"""fgacore: fine-grained authorization for AI agents, inside the process that asks. Start with `fgacore.open`."""
+
+from typing import Final
+
+from fgacore.engine import Engine, open
+from fgacore.errors import FgaError, InternalError, LimitError, ModelError, ModelIssue, RequestError, StoreError
+from fgacore.results import BatchResult, Change, Stats
+from fgacore.tuples import Question, Tuple
+
+NONE: Final = 0xFFFFFFFF  # the id of a name that nothing mentions; it equals nothing, itself included
+
+__all__ = [
+    "NONE",
+    "BatchResult",
+    "Change",
+    "Engine",
+    "FgaError",
+    "InternalError",
+    "LimitError",
+    "ModelError",
+    "ModelIssue",
+    "Question",
+    "RequestError",
+    "Stats",
+    "StoreError",
+    "Tuple",
+    "open",
+]

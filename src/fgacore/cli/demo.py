@@ -1,0 +1,104 @@
+"""`fgacore demo`: the helpdesk, in two parts. First named decisions, then what an agent loop costs.
+
+It fails if a named decision is not the one that the story demands, so a run of it proves an install.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from statistics import median
+from typing import TYPE_CHECKING
+
+import click
+
+import fgacore
+
+from . import helpdesk
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["demo"]
+
+TUPLE_COUNT = 100_000
+BATCH_COUNT = 500  # questions in one turn of the loop
+RUN_COUNT = 21  # odd, so that the median is a run that took place
+
+NEXT = """\
+What to try next:
+  fgacore demo --show-model        the model behind these decisions, in OpenFGA's language
+  python -c 'import fgacore; help(fgacore.Engine)'
+                                   what an engine can do; the README has twenty lines to start from"""
+
+
+@click.command()
+@click.option("--show-model", is_flag=True, help="Print the model and the tuples of the small helpdesk, and stop.")
+def demo(show_model: bool) -> None:
+    """Show what an agent in a helpdesk may do, and what asking costs."""
+    if show_model:
+        click.echo(helpdesk.model_text())
+        for subject, relation, object in helpdesk.named_tuples():
+            click.echo(f"# {subject}  {relation}  {object}")
+        return
+    from rich.console import Console
+
+    piped = not sys.stdout.isatty()  # then lines stay whole, whatever their width
+    console = Console(highlight=False, width=160 if piped else None)
+    console.print("[bold]A helpdesk.[/bold] agent:support works on the tickets assigned to it, nothing else.\n")
+    wrong = _named_decisions(console)
+    if wrong:
+        raise click.ClickException(f"{wrong} of these answers are wrong: this build of fgacore must not be used")
+    _agent_loop(console)
+    console.print(f"\n{NEXT}", markup=False, soft_wrap=True)
+
+
+def _named_decisions(console: Console) -> int:
+    """Print the decisions of the small helpdesk; return how many of them are not the right ones."""
+    from rich.table import Table
+    from rich.text import Text
+
+    engine = fgacore.open(":memory:")
+    engine.write_model(helpdesk.model_text())
+    engine.write(helpdesk.named_tuples())
+    rows = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for column in ("subject", "relation", "object", "answer", "because"):
+        rows.add_column(column, no_wrap=column != "because")
+    wrong = 0
+    for decision in helpdesk.DECISIONS:
+        allowed = engine.check(decision.subject, decision.relation, decision.object)
+        wrong += allowed is not decision.allowed
+        answer = Text("allow", "green") if allowed else Text("deny", "red")
+        if allowed is not decision.allowed:
+            answer.append(" (wrong)")
+        rows.add_row(decision.subject, decision.relation, decision.object, answer, decision.why)
+    console.print(rows)
+    return wrong
+
+
+def _agent_loop(console: Console) -> None:
+    """Print what one batch of questions over the large helpdesk costs, measured here and now."""
+    started = time.perf_counter()
+    tuples = helpdesk.generated_tuples(TUPLE_COUNT)
+    engine = fgacore.open(":memory:")
+    engine.write_model(helpdesk.model_text())
+    engine.write(tuples)
+    loaded = time.perf_counter() - started
+    questions = helpdesk.generated_questions(tuples, BATCH_COUNT)
+    allowed_count = sum(engine.batch_check(questions))  # the first run also learns what later ones know
+    batch_seconds = median(_seconds(engine, questions) for _ in range(RUN_COUNT))
+    console.print(
+        f"\n[bold]An agent loop.[/bold] {BATCH_COUNT:,} questions of agent:support in one batch, over {TUPLE_COUNT:,} tuples"
+        f" (made and loaded in {loaded:.2f} s):",
+        soft_wrap=True,
+    )
+    console.print(f"  allowed    {allowed_count} of {BATCH_COUNT}")
+    console.print(f"  a batch    {batch_seconds * 1e6:,.1f} microseconds (median of {RUN_COUNT} runs)")
+    console.print(f"  a check    {batch_seconds / BATCH_COUNT * 1e9:,.0f} nanoseconds")
+
+
+def _seconds(engine: fgacore.Engine, questions: Sequence[helpdesk.Triple]) -> float:
+    started = time.perf_counter()
+    engine.batch_check(questions)
+    return time.perf_counter() - started

@@ -1,0 +1,231 @@
+"""The door: Engine as users see it. Checks are inherited from the compiled runtime; here are models, writes, reads and the life of a store."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import Any, Literal
+
+from fgacore.errors import ModelError, ModelIssue, RequestError, StoreError
+from fgacore.kernel.plan import ModelPlan
+from fgacore.language import load
+from fgacore.language.compile import Compiler, Kind, SymbolTable
+from fgacore.limits import CHANGES_KEPT_MAX
+from fgacore.results import Change, Stats
+from fgacore.runtime.checks import Checks
+from fgacore.runtime.state import State
+from fgacore.runtime.ulid import UlidSource
+from fgacore.runtime.writes import Writer
+from fgacore.tuples import Triple, Tuple
+
+__all__ = ["Engine", "open"]
+
+
+def open(path: str | os.PathLike[str] = ":memory:") -> Engine:
+    """Open a store. `:memory:` is a new, empty one that keeps nothing beyond the process.
+
+    >>> import fgacore
+    >>> with fgacore.open(":memory:") as engine:
+    ...     _ = engine.write_model(model)
+    """
+    if path != ":memory:":
+        raise StoreError("a store on disk is not supported yet, only `:memory:`", code="not_supported")
+    return Engine(State(SymbolTable()))
+
+
+class Engine(Checks):
+    """One store, open in this process. Thread-safe: readers never block; writes take turns. Use it as a context manager, or close it."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+        self._writer = Writer(state)
+        self._lock = threading.RLock()
+        self._ulids = UlidSource()
+        self._changes: deque[Change] = deque(maxlen=CHANGES_KEPT_MAX)
+
+    # ---- the life of a store ----
+
+    def close(self) -> None:
+        """Let go of everything. Calls under way end as they began; later ones raise StoreError `closed`."""
+        with self._lock:
+            self._state.close()
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        if not self._state.is_open:
+            return "<fgacore.Engine, closed>"
+        return f"<fgacore.Engine :memory:, revision {self._state.revision}>"
+
+    @property
+    def revision(self) -> int:
+        """The position in the log after the newest write; 0 for an empty store."""
+        return self._state.revision
+
+    # ---- models ----
+
+    def write_model(self, source: str | Mapping[str, Any] | os.PathLike[str], *, actor: str | None = None, reason: str | None = None) -> str:
+        """Make a model the newest of the store, and return its id, a ULID. Earlier models stay and can be asked by `model_id=`.
+
+        source: OpenFGA's DSL, or its JSON, as text or dict; only an os.PathLike is a path (`.fga`, `.json`, `fga.mod`).
+        Raises ModelError with every fault found, each with line and column.
+        """
+        model = load(source)
+        if model.conditions:
+            first = next(iter(model.conditions.values()))
+            message = f"conditions are not supported yet: `{first.name}`"
+            issue = ModelIssue("conditions_unsupported", message, *first.position, symbol=first.name, file=first.file)
+            raise ModelError(message, issues=(issue,))
+        with self._lock:
+            self._refuse_closed()
+            compiler = Compiler(model, self._state.symbols)
+            plan = ModelPlan(self._ulids.make(), compiler, compiler.types, compiler.relations, compiler.nodes)
+            admissions: dict[tuple[int, int, Kind], int] = {
+                (type, relation, kind): table for (type, relation), node in compiler.nodes.items() for kind, table in compiler.admissions[node]
+            }
+            revision = self._writer.add_model(plan, admissions)
+            self._changes.append(Change(revision, time.time(), "model", actor, reason, model_id=plan.model_id))
+        return plan.model_id
+
+    # ---- tuples ----
+
+    def write(
+        self,
+        writes: Iterable[Triple | Tuple] = (),
+        *,
+        deletes: Iterable[Triple | Tuple] = (),
+        on_duplicate: Literal["error", "ignore"] = "error",
+        on_missing: Literal["error", "ignore"] = "error",
+        actor: str | None = None,
+        reason: str | None = None,
+        model_id: str | None = None,
+    ) -> int:
+        """Store and delete tuples, all or nothing, and return the revision. Visible to every call that begins after it returns.
+
+        Triples are (subject, relation, object). Deletes come first. Writes are held to the model (default: the newest), deletes only to the shape of names.
+        on_duplicate, on_missing: `error` refuses a tuple that is stored already, or one to delete that is not; `ignore` passes over it.
+        The same key twice in one call is refused. actor and reason are kept with the revision (`changes`). Raises RequestError with the item's `.index`.
+        """
+        self._refuse_option("on_duplicate", on_duplicate)
+        self._refuse_option("on_missing", on_missing)
+        items, gone = _list(writes, "writes"), _list(deletes, "deletes")
+        with self._lock:
+            self._refuse_closed()
+            before = self._state.revision
+            revision, written, deleted = self._writer.write(items, gone, on_duplicate == "ignore", on_missing == "ignore", model_id)
+            if revision != before and (actor is not None or reason is not None):
+                self._changes.append(Change(revision, time.time(), "tuples", actor, reason, written=written, deleted=deleted))
+        return revision
+
+    def delete(
+        self, *, subject: str | None = None, relation: str | None = None, object: str | None = None, actor: str | None = None, reason: str | None = None
+    ) -> int:
+        """Delete every stored tuple with these parts, at least one of them given, in one write; return the revision."""
+        if subject is None and relation is None and object is None:
+            raise RequestError("a delete names at least one of subject, relation and object")
+        with self._lock:
+            return self.write(deletes=list(self.read(subject=subject, relation=relation, object=object)), actor=actor, reason=reason)
+
+    def read(self, *, subject: str | None = None, relation: str | None = None, object: str | None = None) -> Iterator[Tuple]:
+        """Iterate over the stored tuples with these parts (none given: all), of the revision at the call, in no order that can be relied on.
+
+        Tuples that the newest model no longer admits are stored, and read, all the same; checks ignore them.
+        """
+        self._refuse_closed()
+        return self._read(subject, relation, object)
+
+    def _read(self, subject: str | None, relation: str | None, object: str | None) -> Iterator[Tuple]:
+        state, version, symbols = self._state, self._state.newest, self._state.symbols
+        types, relations = list(symbols.types), list(symbols.relations)
+        asked = None if subject is None else self.subject_parts(subject)
+        asked_object = None if object is None else self.subject_parts(object)
+        if asked_object is not None and (asked_object[1] is not None or asked_object[2]):
+            raise RequestError(f"malformed object `{object}`, expected `type:id`", code="invalid_object")
+        if relation is not None and not isinstance(relation, str):
+            raise RequestError("the relation is not a text", code="invalid_relation")
+
+        def subject_text(kind: Kind, id: int) -> str:
+            if kind[2]:
+                return f"{types[kind[0]]}:*"
+            name = state.name_table.text(kind[0], id) or ""
+            return name if kind[1] is None else f"{name}#{relations[kind[1]]}"
+
+        def tuples() -> Iterator[Tuple]:
+            for (type, symbol, kind, _), table in list(symbols.tables.items()):
+                if relation is not None and relations[symbol] != relation:
+                    continue
+                if asked is not None and (types[kind[0]], None if kind[1] is None else relations[kind[1]], kind[2]) != asked[:3]:
+                    continue
+                if asked_object is not None and types[type] != asked_object[0]:
+                    continue
+                if asked is not None:
+                    subjects = [0] if kind[2] else [i for i in [self._id(asked)] if i is not None]
+                    pairs = ((o, s) for s in subjects for o in version.members(table, s, True))
+                elif asked_object is not None:
+                    objects = [i for i in [self._id(asked_object)] if i is not None]
+                    pairs = ((o, s) for o in objects for s in version.members(table, o))
+                else:
+                    pairs = ((o, s) for o in version.keys(table) for s in version.members(table, o))
+                only = None if asked_object is None else self._id(asked_object)
+                for o, s in pairs:
+                    if asked_object is None or o == only:
+                        yield Tuple(subject_text(kind, s), relations[symbol], state.name_table.text(type, o) or "")
+
+        return tuples()
+
+    def _id(self, parts: tuple[str, str | None, bool, str]) -> int | None:
+        found = self._state.name_table.find(parts[3].encode())
+        return None if found is None else found[1]
+
+    def changes(self, since: int = 0) -> list[Change]:
+        """What was recorded after revision `since`: every model, and the writes that named an actor or a reason, the newest 100,000 of them."""
+        with self._lock:
+            return [change for change in self._changes if change.revision > since]
+
+    def merge(self) -> None:
+        """Fold what was written since into the frozen base now, rather than when it has grown: maintenance, after which reads are as fast as they can be."""
+        with self._lock:
+            self._refuse_closed()
+            self._writer.merge()
+
+    def stats(self) -> Stats:
+        """Counts of the store and of the work done since it was opened."""
+        state = self._state
+        self._refuse_closed()
+        version, model = state.newest, state.newest_model
+        return Stats(
+            revision=version.revision,
+            model_id=None if model is None else model.model_id,
+            models=len(state.models),
+            tuples=version.tuple_count(),
+            unmerged=version.delta_count(),
+            names=len(state.name_table),
+            tables=version.table_total,
+            checks=state.checks,
+            tuples_visited=state.visited,
+        )
+
+    def _refuse_closed(self) -> None:
+        if not self._state.is_open:
+            raise StoreError("the engine is closed", code="closed")
+
+    @staticmethod
+    def _refuse_option(name: str, value: object) -> None:
+        if value not in ("error", "ignore"):
+            raise RequestError(f"{name} is `error` or `ignore`")
+
+
+def _list(items: Iterable[Triple | Tuple], what: str) -> list[Triple | Tuple]:
+    if type(items) is list:
+        return items
+    if isinstance(items, (str, bytes, Tuple)) or not isinstance(items, Iterable):
+        raise RequestError(f"`{what}` is not a list of tuples")
+    return list(items)

@@ -1,0 +1,85 @@
+"""The errors of fgacore: one tree, by whose fault it is.
+
+Each class names who can mend it: the model's author, the caller, a bound of `limits.py`, the world, or us.
+Each error carries a `code`, stable across releases; `CODES` is the catalogue (docs/errors.md explains every code).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["CODES", "FgaError", "InternalError", "LimitError", "ModelError", "ModelIssue", "RequestError", "StoreError"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIssue:
+    """One fault of a model: where it is, which rule it breaks and by which symbol.
+
+    `line` and `column` count from 1 and are 0 where a place does not exist (a model in JSON).
+    """
+
+    code: str
+    message: str
+    line: int = 0
+    column: int = 0
+    symbol: str = ""
+    file: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.line}:{self.column}: " if self.line else ""
+        return f"{self.file}:{place}{self.message}" if self.file else f"{place}{self.message}"
+
+
+class FgaError(Exception):
+    """The root of every error that fgacore raises on purpose.
+
+    `code` is one of `CODES`; `index` is the position of the item at fault in a batch, or None.
+    """
+
+    default_code = "internal"
+
+    def __init__(self, message: str, *, code: str | None = None, index: int | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or self.default_code
+        self.index = index
+
+
+class ModelError(FgaError):
+    """The model is at fault. `issues` has every fault found in one run; `line` and `column` are those of the first."""
+
+    default_code = "invalid_model"
+
+    def __init__(self, message: str, *, code: str | None = None, issues: tuple[ModelIssue, ...] = ()) -> None:
+        super().__init__(message, code=code or (issues[0].code if issues else None))
+        self.issues = issues
+        self.line = issues[0].line if issues else 0
+        self.column = issues[0].column if issues else 0
+
+
+class RequestError(FgaError):
+    """The caller is at fault: a malformed name, an unknown type or relation, an argument of the wrong kind."""
+
+    default_code = "invalid_request"
+
+
+class LimitError(FgaError):
+    """A bound of `limits.py` was reached. The message names it."""
+
+    default_code = "limit_exceeded"
+
+
+class StoreError(FgaError):
+    """The store or the world is at fault: a conflict, corruption, something stale or out of reach."""
+
+    default_code = "store_unavailable"
+
+
+class InternalError(FgaError):
+    """An invariant of ours is broken. Please report it; the answer was withheld."""
+
+    default_code = "internal"
+
+
+# Stable: do not change a code or its class. docs/errors.md has a line for each; tests/test_errors.py holds both to this list.
+CODES: dict[str, type[FgaError]] = {}

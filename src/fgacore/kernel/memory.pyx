@@ -1,0 +1,68 @@
+"""See memory.pxd."""
+
+from libc.stdlib cimport free, malloc, realloc
+
+
+cdef int pointers_reserve(PointersC* p, size_t more) except -1 nogil:
+    """Make room, so that the next `more` additions cannot fail."""
+    cdef size_t capacity = 2 * p.capacity if p.capacity else 8
+    cdef void** items
+    if p.count + more <= p.capacity:
+        return 0
+    if capacity < p.count + more:
+        capacity = p.count + more
+    items = <void**>realloc(p.items, capacity * sizeof(void*))
+    if items == NULL:
+        with gil:
+            raise MemoryError()
+    p.items = items
+    p.capacity = capacity
+    return 0
+
+
+cdef int pointers_add(PointersC* p, void* item) except -1 nogil:
+    pointers_reserve(p, 1)
+    p.items[p.count] = item
+    p.count += 1
+    return 0
+
+
+cdef void pointers_free(PointersC* p, bint items) noexcept nogil:
+    """Free the array, and with items what it points to."""
+    cdef size_t i
+    if items:
+        for i in range(p.count):
+            free(p.items[i])
+    free(p.items)
+    p.items = NULL
+    p.count = 0
+    p.capacity = 0
+
+
+cdef void* edit_alloc(EditC* edit, size_t size) except NULL nogil:
+    """A block owned by the edit until it is published, then by the versions. Its first eight bytes are the edit's stamp."""
+    cdef void* block
+    pointers_reserve(&edit.fresh, 1)
+    block = malloc(size)
+    if block == NULL:
+        with gil:
+            raise MemoryError()
+    (<uint64_t*>block)[0] = edit.stamp
+    pointers_add(&edit.fresh, block)
+    return block
+
+
+cdef int edit_replace(EditC* edit, void* block) except -1 nogil:
+    """The edit no longer uses a stamped block: discard its own, retire another's."""
+    if block == NULL:
+        return 0
+    if (<uint64_t*>block)[0] == edit.stamp:
+        return pointers_add(&edit.discarded, block)
+    return pointers_add(&edit.retired, block)
+
+
+cdef void edit_abandon(EditC* edit) noexcept nogil:
+    """Undo: free what the edit allocated, forget what it would have retired."""
+    pointers_free(&edit.fresh, True)
+    pointers_free(&edit.discarded, False)
+    pointers_free(&edit.retired, False)

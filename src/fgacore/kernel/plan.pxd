@@ -1,0 +1,104 @@
+"""Plans: a model compiled to integers, one decision graph for each kind of subject.
+
+An operation answers yes or no about one object and has a successor, or a verdict, for each. Union, intersection, exclusion and computed relations are
+only wiring. Operations are emitted last first, so successors have lower numbers. Branches that the kind of subject can never reach are not there.
+Nodes are (type, relation) pairs of the model; node numbers are the same in all plans of a model. Components are the strongly connected components of
+the calls between nodes, numbered so that a call leads to the same component or to a lower number.
+A call stands `under` a subtraction where its answer is negated on the way to the node's: such a call must be settled before it is used,
+and inside its own component it makes the component unstratified (design: alternating fixpoint).
+Immutable once built; any number of threads may read it.
+"""
+
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+cdef enum:
+    OP_DIRECT = 0                # the subject is in the object's set of `table`
+    OP_WILDCARD = 1              # the object's set of `table` (subjects: a wildcard) is not empty
+    OP_SELF = 2                  # the object is the asking userset's own
+    OP_CLOSURE = 3               # a member of the object's set of `table` is in the subject's closure `closure`
+    OP_EXISTS = 4                # for a member of the object's set of `table`, `node` holds
+    OP_CALL = 5                  # `node` holds for the object itself
+
+cdef enum:
+    VERDICT_FALSE = -1
+    VERDICT_TRUE = -2
+
+cdef enum:
+    UNDER_NONE = 0               # the answer counts as it is
+    UNDER_ODD = 1                # negated an odd number of times
+    UNDER_EVEN = 2               # negated an even number of times, at least twice
+
+cdef struct OpC:
+    uint8_t code                 # OP_*
+    uint8_t under                # UNDER_*
+    uint8_t tail                 # if_true is VERDICT_TRUE, if_false VERDICT_FALSE and it is under nothing: the callee's answer is the node's
+    uint8_t ordinal              # number of this call within its node, 0 to 63; 64 and above share 63 and are not remembered as done
+    uint32_t table               # table id
+    uint32_t node                # callee of OP_EXISTS, OP_CALL; for OP_CLOSURE the same set walked down
+    uint32_t closure             # of OP_CLOSURE
+    int32_t if_true              # operation or verdict
+    int32_t if_false
+
+cdef struct PlanNodeC:
+    int32_t entry                # first operation, or a verdict
+    uint32_t component
+    uint8_t uncertain            # it reaches an unstratified component, so it may be undefined: definite and possible differ
+    uint8_t recursive            # its component has a cycle
+
+cdef struct SeedC:               # where a closure begins: the sets of `table` by the subject's id, or by 0 for a wildcard
+    uint32_t table
+    uint32_t closure             # the members go into this closure
+    uint32_t wildcard
+
+cdef struct EdgeC:               # how a closure grows: an id in one closure leads, by `table` read from the subject's side, to ids in another
+    uint32_t table
+    uint32_t closure
+
+cdef struct PlanC:
+    OpC* ops
+    PlanNodeC* nodes
+    uint8_t* unstratified        # for each component
+    SeedC* seeds                 # by group: seed_offsets
+    uint32_t* seed_offsets       # group_count + 1
+    EdgeC* edges                 # by closure: edge_offsets
+    uint32_t* edge_offsets       # closure_count + 1
+    uint32_t* groups             # closure to group: closures that feed each other are built together
+    uint32_t op_count
+    uint32_t node_count
+    uint32_t component_count
+    uint32_t closure_count
+    uint32_t group_count
+    uint32_t* own_closures       # own_count of them: those that hold the asking userset's own object
+    uint32_t own_count
+
+
+cdef class Plan:
+    cdef PlanC c
+    cdef readonly object kind    # the kind of subject, as compile.py names it
+    cdef readonly uint64_t serial
+
+
+cdef class ModelPlan:
+    cdef uint64_t* node_slots    # open addressing: (type << 16 | relation) + 1 << 32 | node
+    cdef uint64_t node_mask
+    cdef readonly object source  # the compiler, asked for a kind's plan at its first use
+    cdef readonly str model_id
+    cdef list plain              # Plan or None for each type symbol
+    cdef void** plain_plans      # the same as borrowed pointers; NULL: not compiled yet or no such type
+    cdef uint32_t plain_count
+    cdef dict others             # kind to Plan
+    cdef dict relations          # relation name to symbol
+    cdef dict types              # type name to symbol
+    cdef uint32_t node_find(self, uint32_t type, uint32_t relation) noexcept nogil
+    cdef Plan plan_of(self, object kind)
+
+
+cdef inline uint32_t node_find(const uint64_t* slots, uint64_t mask, uint32_t type, uint32_t relation) noexcept nogil:
+    """The node of a relation of a type, or 0xFFFFFFFF."""
+    cdef uint64_t key = ((<uint64_t>type << 16) | relation) + 1
+    cdef uint64_t at = (key * <uint64_t>0x9E3779B97F4A7C15U) >> 40 & mask
+    while slots[at]:
+        if slots[at] >> 32 == key:
+            return <uint32_t>slots[at]
+        at = (at + 1) & mask
+    return 0xFFFFFFFFU

@@ -1,0 +1,143 @@
+"""Plans from the compiler's lists into flat arrays, bounds checked: see plan.pxd."""
+
+from libc.stdlib cimport calloc, free
+
+
+cdef void* array(size_t count, size_t size) except NULL:
+    cdef void* out = calloc(count + 1, size)
+    if out == NULL:
+        raise MemoryError()
+    return out
+
+
+cdef uint64_t serials = 0        # of plans in this process; under the GIL
+
+
+cdef class Plan:
+    """One decision graph, for one kind of subject. `parts` is compile.py's Parts; numbers out of range are refused."""
+
+    def __cinit__(self, kind, parts):
+        global serials
+        cdef PlanC* c = &self.c
+        cdef uint32_t i
+        cdef int32_t successor
+        cdef tuple item
+        serials += 1
+        self.serial = serials
+        self.kind = kind
+        c.op_count = len(parts.ops)
+        c.node_count = len(parts.nodes)
+        c.component_count = len(parts.unstratified)
+        c.closure_count = len(parts.groups)
+        c.group_count = len(parts.seeds)
+        c.own_count = len(parts.own_closures)
+        c.own_closures = <uint32_t*>array(c.own_count, 4)
+        for i, group in enumerate(parts.own_closures):
+            c.own_closures[i] = group
+            if c.own_closures[i] >= c.closure_count:
+                raise ValueError("no such closure")
+        c.ops = <OpC*>array(c.op_count, sizeof(OpC))
+        c.nodes = <PlanNodeC*>array(c.node_count, sizeof(PlanNodeC))
+        c.unstratified = <uint8_t*>array(c.component_count, 1)
+        c.groups = <uint32_t*>array(c.closure_count, 4)
+        c.seed_offsets = <uint32_t*>array(c.group_count + 1, 4)
+        c.edge_offsets = <uint32_t*>array(c.closure_count + 1, 4)
+        c.seeds = <SeedC*>array(sum(len(group) for group in parts.seeds), sizeof(SeedC))
+        c.edges = <EdgeC*>array(sum(len(edges) for edges in parts.edges), sizeof(EdgeC))
+        for i, item in enumerate(parts.ops):
+            c.ops[i].code, c.ops[i].under, c.ops[i].table, c.ops[i].node, c.ops[i].closure, c.ops[i].if_true, c.ops[i].if_false, c.ops[i].ordinal = item
+            c.ops[i].tail = c.ops[i].if_true == VERDICT_TRUE and c.ops[i].if_false == VERDICT_FALSE and c.ops[i].under == UNDER_NONE
+            for successor in (c.ops[i].if_true, c.ops[i].if_false):
+                if successor >= <int32_t>i or successor < VERDICT_TRUE:
+                    raise ValueError("a successor that is not before its operation")
+            if c.ops[i].code > OP_CALL or (c.ops[i].code >= OP_CLOSURE and c.ops[i].node >= c.node_count):
+                raise ValueError("an operation on no node")
+            if c.ops[i].code == OP_CLOSURE and c.ops[i].closure >= c.closure_count:
+                raise ValueError("an operation on no closure")
+        for i, item in enumerate(parts.nodes):
+            c.nodes[i].entry, c.nodes[i].component, c.nodes[i].uncertain, c.nodes[i].recursive = item
+            if c.nodes[i].entry >= <int32_t>c.op_count or c.nodes[i].entry < VERDICT_TRUE or c.nodes[i].component >= c.component_count:
+                raise ValueError("a node that begins nowhere")
+        for i, flag in enumerate(parts.unstratified):
+            c.unstratified[i] = flag
+        for i, group in enumerate(parts.groups):
+            c.groups[i] = group
+            if c.groups[i] >= c.group_count:
+                raise ValueError("a closure of no group")
+        cdef uint32_t n = 0
+        for i, group in enumerate(parts.seeds):
+            c.seed_offsets[i] = n
+            for item in group:
+                c.seeds[n].table, c.seeds[n].closure, c.seeds[n].wildcard = item
+                n += 1
+        c.seed_offsets[c.group_count] = n
+        n = 0
+        for i, edges in enumerate(parts.edges):
+            c.edge_offsets[i] = n
+            for item in edges:
+                c.edges[n].table, c.edges[n].closure = item
+                n += 1
+        c.edge_offsets[c.closure_count] = n
+
+    def __dealloc__(self):
+        free(self.c.ops)
+        free(self.c.nodes)
+        free(self.c.unstratified)
+        free(self.c.groups)
+        free(self.c.seed_offsets)
+        free(self.c.edge_offsets)
+        free(self.c.seeds)
+        free(self.c.edges)
+        free(self.c.own_closures)
+
+    @property
+    def op_count(self):
+        """Number of operations."""
+        return self.c.op_count
+
+
+cdef class ModelPlan:
+    """The plans of one model: which node a relation is, and a decision graph for each kind of subject, compiled at its first use."""
+
+    def __cinit__(self, str model_id not None, source, dict types not None, dict relations not None, dict nodes not None):
+        cdef uint64_t slots = 16, at, key
+        cdef uint32_t count = max(types.values(), default=-1) + 1
+        self.model_id = model_id
+        self.source = source
+        self.types = types
+        self.relations = relations
+        self.others = {}
+        self.plain = [None] * count
+        self.plain_count = count
+        self.plain_plans = <void**>array(count, sizeof(void*))
+        while slots < 2 * len(nodes):
+            slots *= 2
+        self.node_slots = <uint64_t*>array(slots, 8)
+        self.node_mask = slots - 1
+        for (type, relation), node in nodes.items():
+            key = ((<uint64_t>type << 16) | <uint64_t>relation) + 1
+            at = (key * <uint64_t>0x9E3779B97F4A7C15U) >> 40 & self.node_mask
+            while self.node_slots[at]:
+                at = (at + 1) & self.node_mask
+            self.node_slots[at] = key << 32 | <uint32_t>node
+
+    def __dealloc__(self):
+        free(self.plain_plans)
+        free(self.node_slots)
+
+    cdef uint32_t node_find(self, uint32_t type, uint32_t relation) noexcept nogil:
+        return node_find(self.node_slots, self.node_mask, type, relation)
+
+    cdef Plan plan_of(self, object kind):
+        """The plan for a kind of subject: (type symbol, relation symbol or None, wildcard)."""
+        cdef Plan plan = self.others.get(kind)
+        cdef uint32_t type
+        if plan is None:
+            plan = Plan(kind, self.source.parts(kind))
+            plan = self.others.setdefault(kind, plan)
+            if kind[1] is None and not kind[2]:
+                type = kind[0]
+                if type < self.plain_count:
+                    self.plain[type] = plan
+                    self.plain_plans[type] = <void*>plan
+        return plan

@@ -1,0 +1,27 @@
+"""Checks: texts to ids, then the kernel. The base class of the engine, so that no Python frame lies between a caller and the kernel."""
+
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from fgacore.kernel.names cimport NameC
+from fgacore.kernel.plan cimport ModelPlan, Plan
+from fgacore.kernel.tables cimport Version
+from fgacore.runtime.state cimport Checker, State
+
+cdef struct AskerC:              # a subject, resolved
+    uint32_t id                  # of the subject, or of the object of an asking userset; NONE or GHOST where nothing mentions it
+    const char* ghost            # the object part of a userset whose object nothing mentions
+    uint32_t ghost_length
+
+
+cdef class Checks:
+    cdef State state
+    cdef Plan asker_by_id(self, ModelPlan model, object subject_id, object subject_type, AskerC* asker)
+    cdef int fresh(self, object at_least) except -1
+    cdef bint type_of(self, object type) except -1
+    cdef Plan asker(self, ModelPlan model, object subject, AskerC* asker)
+    cdef Plan asker_slow(self, ModelPlan model, object subject, const char* text, Py_ssize_t length, AskerC* asker)
+    cdef int relation_symbol(self, ModelPlan model, object relation) except -2
+    cdef int target(self, ModelPlan model, int relation, object relation_text, object object, const AskerC* asker, uint32_t* node, uint32_t* id) except -1
+    cdef int target_slow(
+        self, ModelPlan model, int relation, object relation_text, object object, const char* text, Py_ssize_t length,
+        const AskerC* asker, uint32_t* node, uint32_t* id) except -1

@@ -1,0 +1,31 @@
+"""The state that checks read and writes replace: names, the current version, the models. Held by the engine, shared by its runtime."""
+
+from libc.stdint cimport uint32_t, uint64_t
+
+from fgacore.kernel.check cimport CheckerC
+from fgacore.kernel.names cimport Names
+from fgacore.kernel.plan cimport ModelPlan
+from fgacore.kernel.tables cimport Version
+
+
+cdef class Checker:
+    """The memory of one call at a time, from a pool. Owned by the thread that took it."""
+    cdef CheckerC c
+    cdef Version version         # pinned while it is in use
+
+
+cdef class State:
+    cdef Names names
+    cdef Version version         # the newest; replaced whole, under the GIL
+    cdef ModelPlan model         # the newest model, or None
+    cdef readonly dict models    # model id to ModelPlan
+    cdef readonly object symbols # SymbolTable: numbers of types, relations and tables
+    cdef list checkers           # idle
+    cdef uint64_t visited_max    # tuples looked at for one question
+    cdef uint64_t serial         # of the newest version
+    cdef readonly uint64_t visited   # tuples looked at since the store was opened
+    cdef readonly uint64_t checks    # questions answered
+    cdef bint open
+    cdef Checker take(self)
+    cdef int give(self, Checker checker) except -1
+    cdef ModelPlan plan(self, object model_id)

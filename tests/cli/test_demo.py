@@ -1,0 +1,176 @@
+"""The demo: its named decisions are right, its batch is right by an independent recomputation, and what it prints is what it asked."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from dataclasses import replace
+
+import pytest
+from click.testing import CliRunner, Result
+
+import fgacore
+from fgacore.cli import helpdesk, main
+
+# Written here once more, so that an edit of the demo alone cannot change what the story demands.
+STORY = {
+    ("agent:support", "can_read", "ticket:47291"): True,
+    ("agent:support", "can_update_status", "ticket:47291"): True,
+    ("agent:support", "can_read", "ticket:50110"): False,
+    ("agent:support", "can_update_status", "ticket:50110"): False,
+    ("agent:support", "can_read", "note:suspicion"): False,
+    ("agent:support", "can_read_payments", "customer:acme"): False,
+    ("agent:support", "can_read", "direct_message:17"): False,
+}
+
+
+@pytest.fixture(scope="module")
+def run() -> Result:
+    return CliRunner().invoke(main, ["demo"], catch_exceptions=False)
+
+
+@pytest.fixture(scope="module")
+def tuples() -> list[helpdesk.Triple]:
+    return helpdesk.generated_tuples(100_000)
+
+
+@pytest.fixture(scope="module")
+def questions(tuples: list[helpdesk.Triple]) -> list[helpdesk.Triple]:
+    return helpdesk.generated_questions(tuples, 500)
+
+
+def engine_with(tuples: list[helpdesk.Triple]) -> fgacore.Engine:
+    engine = fgacore.open(":memory:")
+    engine.write_model(helpdesk.model_text())
+    engine.write(tuples)
+    return engine
+
+
+def recomputed(tuples: list[helpdesk.Triple], questions: list[helpdesk.Triple]) -> list[bool]:
+    """The answers by what the model means in words, over plain dicts."""
+    held: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for subject, relation, object in tuples:
+        held[object, relation].add(subject)
+
+    def identities(subject: str) -> set[str]:
+        """The subject and every `team#member` that it is, by membership of any depth."""
+        known = {subject}
+        while grown := {f"{team}#member" for (team, relation), members in held.items() if relation == "member" and members & known} - known:
+            known |= grown
+        return known
+
+    is_also = {subject: identities(subject) for subject in {subject for subject, _, _ in questions}}
+
+    def in_any(subject: str, object: str, relation: str) -> bool:
+        return not is_also[subject].isdisjoint(held[object, relation])
+
+    def leads(subject: str, ticket: str) -> bool:
+        return any(in_any(subject, queue, "lead") for queue in held[ticket, "queue"])
+
+    def answer(subject: str, relation: str, object: str) -> bool:
+        match object.partition(":")[0], relation:
+            case "ticket", "can_read" | "can_update_status":
+                return leads(subject, object) or (in_any(subject, object, "assignee") and subject not in held[object, "conflicted"])
+            case "ticket", "can_close":
+                return leads(subject, object)
+            case "note", "can_read":
+                return subject in held[object, "author"] or any(leads(subject, ticket) for ticket in held[object, "ticket"])
+            case "direct_message", "can_read":
+                return subject in held[object, "participant"]
+            case "customer", "can_read_payments":
+                return in_any(subject, object, "billing")
+        raise AssertionError(f"no words for {relation} of {object}")
+
+    return [answer(*question) for question in questions]
+
+
+def test_story_is_told_and_its_answers_are_right() -> None:
+    engine = engine_with(helpdesk.named_tuples())
+    told = {(decision.subject, decision.relation, decision.object): decision.allowed for decision in helpdesk.DECISIONS}
+    assert STORY.items() <= told.items()
+    assert {question: engine.check(*question) for question in told} == told
+
+
+def test_named_decisions_agree_with_the_words_of_the_model() -> None:
+    questions = [(decision.subject, decision.relation, decision.object) for decision in helpdesk.DECISIONS]
+    assert recomputed(helpdesk.named_tuples(), questions) == [decision.allowed for decision in helpdesk.DECISIONS]
+
+
+def test_every_named_decision_is_printed_with_its_answer(run: Result) -> None:
+    assert run.exit_code == 0, run.output
+    for decision in helpdesk.DECISIONS:
+        answer = "allow" if decision.allowed else "deny"
+        line = rf"^{re.escape(decision.subject)} +{decision.relation} +{re.escape(decision.object)} +{answer} +{re.escape(decision.why)} *$"
+        assert re.search(line, run.output, re.MULTILINE), f"{decision} in\n{run.output}"
+
+
+def test_output_is_plain_when_it_is_no_terminal(run: Result) -> None:
+    assert "\x1b" not in run.output
+
+
+def test_table_fits_a_terminal_of_80_columns(run: Result) -> None:
+    table = run.output[run.output.index("subject ") : run.output.index("An agent loop")]
+    assert max(len(line.rstrip()) for line in table.splitlines()) <= 80
+
+
+def test_printed_count_is_the_recomputed_one(run: Result, tuples: list[helpdesk.Triple], questions: list[helpdesk.Triple]) -> None:
+    allowed = sum(recomputed(tuples, questions))
+    assert re.search(rf"allowed +{allowed} of 500\b", run.output), run.output
+
+
+def test_times_are_printed_and_consistent(run: Result) -> None:
+    batch = re.search(r"a batch +([\d,.]+) microseconds", run.output)
+    check = re.search(r"a check +([\d,.]+) nanoseconds", run.output)
+    assert batch is not None
+    assert check is not None
+    microseconds, nanoseconds = (float(found[1].replace(",", "")) for found in (batch, check))
+    assert microseconds > 0
+    assert nanoseconds == pytest.approx(microseconds * 1e3 / 500, abs=1.0)
+
+
+def test_last_lines_say_what_to_try_next(run: Result) -> None:
+    assert "What to try next:" in run.output.splitlines()[-5:]
+
+
+def test_a_wrong_answer_fails_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, *others = helpdesk.DECISIONS
+    monkeypatch.setattr(helpdesk, "DECISIONS", (replace(first, allowed=not first.allowed), *others))
+    result = CliRunner().invoke(main, ["demo"])
+    assert result.exit_code == 1
+    assert "1 of these answers are wrong" in result.output
+    assert "An agent loop" not in result.output
+
+
+def test_generated_helpdesk_has_the_size_asked_for_and_no_tuple_twice(tuples: list[helpdesk.Triple]) -> None:
+    assert len(tuples) == 100_000
+    assert len(set(tuples)) == 100_000
+
+
+def test_generated_helpdesk_is_the_same_for_the_same_seed_only() -> None:
+    assert helpdesk.generated_tuples(10_000) == helpdesk.generated_tuples(10_000)
+    assert helpdesk.generated_tuples(10_000) != helpdesk.generated_tuples(10_000, seed=7)
+
+
+def test_generated_questions_touch_every_kind_and_both_answers(tuples: list[helpdesk.Triple], questions: list[helpdesk.Triple]) -> None:
+    kinds: dict[tuple[str, str], set[bool]] = defaultdict(set)
+    for (_, relation, object), answer in zip(questions, recomputed(tuples, questions), strict=True):
+        kinds[object.partition(":")[0], relation].add(answer)
+    assert kinds == {
+        ("ticket", "can_read"): {True, False},
+        ("ticket", "can_update_status"): {True, False},
+        ("note", "can_read"): {False},
+        ("customer", "can_read_payments"): {True, False},
+        ("direct_message", "can_read"): {False},
+    }
+
+
+def test_generated_batch_is_right_on_every_path(tuples: list[helpdesk.Triple], questions: list[helpdesk.Triple]) -> None:
+    engine = engine_with(tuples)
+    right = recomputed(tuples, questions)
+    assert list(engine.batch_check(questions)) == right
+    assert [engine.check(*question) for question in questions] == right
+    for relation in {relation for _, relation, _ in questions}:
+        positions = [index for index, question in enumerate(questions) if question[1] == relation and question[2].startswith("ticket:")]
+        if positions:
+            objects = [questions[index][2] for index in positions]
+            assert list(engine.check_objects(helpdesk.AGENT, relation, objects)) == [right[index] for index in positions]
