@@ -91,7 +91,7 @@ class Engine(Checks):
             admissions: dict[tuple[int, int, Kind], int] = {
                 (type, relation, kind): table for (type, relation), node in compiler.nodes.items() for kind, table in compiler.admissions[node]
             }
-            revision = self._writer.add_model(plan, admissions)
+            revision = self._writer.add_model(plan, admissions, compiler.parent_tables())
             self._changes.append(Change(revision, time.time(), "model", actor, reason, model_id=plan.model_id))
         return plan.model_id
 

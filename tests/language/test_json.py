@@ -6,11 +6,11 @@ import json
 from typing import Any
 
 import pytest
-from language.faults import document, issues
 
 from fgacore import language, limits
 from fgacore.errors import LimitError, ModelError, RequestError
 from fgacore.language.model import ComputedUserset, Condition, Difference, Intersection, Parameter, Restriction, Rewrite, This, TupleToUserset, Union
+from language.faults import document, issues
 
 A, B = ComputedUserset("a"), ComputedUserset("b")
 A_FORM, B_FORM = ({"computedUserset": {"relation": name}} for name in "ab")
@@ -94,7 +94,7 @@ def test_keys_may_be_written_as_protocol_buffers_allow() -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ([], "expected"),
+        ([], "text, bytes or a dict"),
         ({"schema_version": 1.1}, "schema_version: expected text"),
         ({"schema": "1.1"}, "unknown key `schema`"),
         ({"type_definitions": {}}, "type_definitions: expected a list"),

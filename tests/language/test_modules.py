@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 
 import pytest
-from language.faults import HEADER, issues
 
 from fgacore import language, limits
 from fgacore.errors import LimitError, RequestError
 from fgacore.language.modules import read_module_list
+from language.faults import HEADER, issues
 
 CORE = "module core\ntype user\ntype group\n  relations\n    define member: [user]\n"
 WIKI = "module wiki\ntype page\n  relations\n    define reader: [user, group#member]\nextend type group\n  relations\n    define admin: [user]\n"
@@ -78,6 +78,12 @@ def test_faults_of_all_modules_are_told_in_one_run(tmp_path: Path) -> None:
         ("missing_definition", "c.fga"),
         ("condition_not_used", "a.fga"),
     ]
+
+
+def test_modules_are_together_no_longer_than_one_model(tmp_path: Path) -> None:
+    half = "#" * (limits.MODEL_BYTES_MAX // 2)
+    with pytest.raises(LimitError, match="together"):
+        language.load_modules(folder(tmp_path, a=CORE + half, b="module b\n" + half))
 
 
 def test_bounds_hold_over_all_modules(tmp_path: Path) -> None:

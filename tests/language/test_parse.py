@@ -6,7 +6,6 @@ import doctest
 import sys
 
 import pytest
-from language.faults import HEADER, document, issues, parse_faults
 
 from fgacore import language, limits
 from fgacore.errors import LimitError, ModelError
@@ -22,6 +21,7 @@ from fgacore.language.model import (
     TupleToUserset,
     Union,
 )
+from language.faults import HEADER, document, issues, parse_faults
 
 A, B, C, D = (ComputedUserset(name) for name in "abcd")
 
@@ -79,13 +79,19 @@ def test_restrictions_may_stand_anyhow(text: str) -> None:
     assert language.parse(document(f"r: {text}")).types["doc"].relations["r"].restrictions == (Restriction("user"), Restriction("bot"))
 
 
-@pytest.mark.parametrize("name", ["model", "schema", "type", "relation", "module", "extend", "list", "map", "any", "but", "not", "_", "a-", "a--b", "a.b/c-d"])
+@pytest.mark.parametrize(
+    "name", ["model", "schema", "type", "relation", "module", "extend", "list", "map", "any", "but", "not", "_", "a-", "a--b", "a.b/c-d"]
+)
 def test_words_of_the_grammar_are_names_where_they_cannot_be_mistaken(name: str) -> None:
-    model = language.parse(f"model\n  schema 1.1\ntype {name}\n  relations\n    define {name}: [{name}, {name}#{name}]\n    define other: {name} or {name} from {name}\n")
+    model = language.parse(
+        f"model\n  schema 1.1\ntype {name}\n  relations\n    define {name}: [{name}, {name}#{name}]\n    define other: {name} or {name} from {name}\n"
+    )
     assert model.types[name].relations["other"].rewrite == Union((ComputedUserset(name), TupleToUserset(name, name)))
 
 
-@pytest.mark.parametrize("name", ["and", "or", "from", "with", "define", "relations", "condition", "in", "true", "1a", "a..b", "a/", "/a", "-a", "a b", "é", "a$"])
+@pytest.mark.parametrize(
+    "name", ["and", "or", "from", "with", "define", "relations", "condition", "in", "true", "1a", "a..b", "a/", "/a", "-a", "a b", "é", "a$"]
+)
 def test_other_words_are_not_names(name: str) -> None:
     assert parse_faults(f"model\n  schema 1.1\ntype {name}\n") != []
     assert parse_faults(document(f"{name}: [user]")) != []
@@ -162,8 +168,19 @@ def test_faulty_frame_is_told_at_its_place(text: str, line: int, column: int) ->
 
 
 def test_every_faulty_line_is_told_and_the_others_are_read() -> None:
-    text = document("a: [user", "b: a or", "c: [user]", "d c", "e: a and b or c") + "nonsense\ntype 9\n  relations\n    define f: [user]\n    define g [user]\ntype fine\n"
-    assert [(line, symbol) for _, line, _, symbol in parse_faults(text)] == [(7, "define"), (7, ""), (9, "c"), (10, "or"), (11, "nonsense"), (12, "9"), (15, "[")]
+    text = (
+        document("a: [user", "b: a or", "c: [user]", "d c", "e: a and b or c")
+        + "nonsense\ntype 9\n  relations\n    define f: [user]\n    define g [user]\ntype fine\n"
+    )
+    assert [(line, symbol) for _, line, _, symbol in parse_faults(text)] == [
+        (7, "define"),
+        (7, ""),
+        (9, "c"),
+        (10, "or"),
+        (11, "nonsense"),
+        (12, "9"),
+        (15, "["),
+    ]
 
 
 def test_faults_come_in_the_order_of_the_text_and_are_bounded() -> None:
@@ -260,7 +277,8 @@ def test_order_of_the_source_is_kept() -> None:
 
 
 def test_module_file_knows_its_module_and_its_file() -> None:
-    text = "module wiki\ntype page\n  relations\n    define r: [user]\nextend type user\n  relations\n    define s: [user]\ncondition c(a: int) { a > 1 }\n"
+    text = "module wiki\ntype page\n  relations\n    define r: [user]\nextend type user\n  relations\n    define s: [user]\n"
+    text += "condition c(a: int) { a > 1 }\n"
     model = language.parse(text, "wiki.fga")
     assert model.schema == ""
     page, user = model.types["page"], model.types["user"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from language.faults import HEADER, issues
 
 from fgacore import language
 from fgacore.language.model import (
@@ -21,6 +20,7 @@ from fgacore.language.model import (
     TypeDefinition,
     Union,
 )
+from language.faults import HEADER, issues
 
 A, B, USER = ComputedUserset("a"), ComputedUserset("b"), Restriction("user")
 
@@ -114,7 +114,10 @@ def test_blanks_around_an_expression_do_not_hinder() -> None:
 def test_refusal_names_the_relation_and_its_place() -> None:
     text = HEADER + "type doc\n  relations\n    define r: [user]\n"
     relation = language.parse(text).types["doc"].relations["r"]
-    broken = Model("1.1", {"doc": TypeDefinition("doc", {"r": Relation("r", Difference(A, relation.rewrite), relation.restrictions, position=relation.position)})})
+    broken = Model(
+        "1.1",
+        {"doc": TypeDefinition("doc", {"r": Relation("r", Difference(A, relation.rewrite), relation.restrictions, position=relation.position)})},
+    )
     (issue,) = issues(language.render, broken)
     assert (issue.line, issue.column, issue.symbol) == (6, 12, "r")
     assert "relation `r` of type `doc`" in issue.message

@@ -64,7 +64,7 @@ def test_what_is_no_text_is_refused_where_it_stands(text: str, place: tuple[int,
         "a in [1, 2] && {'k': {'l': 1}}.k.l == 1",
         '"}" != a',
         "'}' != a && '\\'}' != a",
-        'r"\\" == a && br\'}\' != b',
+        "r\"\\\" == a && br'}' != b",
         '"""a } "quoted" } b""" == a',
         "'''it's }''' == a",
         'R"""\\""" == a',
@@ -91,7 +91,9 @@ def test_position_after_a_body_counts_its_lines() -> None:
     assert (scanner.value, scanner.position) == ("next", (4, 1))
 
 
-@pytest.mark.parametrize(("text", "place"), [("{ a", (1, 1)), ("{ {a }", (1, 1)), ("{\n a == 'b\n}", (2, 7)), ('{ """a" }', (1, 3)), ("{ r'\\ }", (1, 3))])
+@pytest.mark.parametrize(
+    ("text", "place"), [("{ a", (1, 1)), ("{ {a }", (1, 1)), ("{\n a == 'b\n}", (2, 7)), ('{ """a" }', (1, 3)), ("{ r'\\ }", (1, 3))]
+)
 def test_what_is_not_closed_is_told_where_it_opens(text: str, place: tuple[int, int]) -> None:
     with pytest.raises(SyntaxFault, match="not closed") as caught:
         Scanner(text).body()

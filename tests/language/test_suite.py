@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from counts import report
-from suites.folder import SUITES, needs_suites
 
+from counts import report
 from fgacore import language
 from fgacore.errors import ModelError, ModelIssue
+from fgacore.language.loading import judged
 from fgacore.language.model import Model
-from fgacore.language.modules import join, judged, read_module_list
+from fgacore.language.modules import join, read_module_list
 from fgacore.language.parse import read
+from suites.folder import SUITES, needs_suites
 
 pytestmark = needs_suites
 
@@ -138,7 +139,10 @@ def test_json_that_the_language_cannot_write_is_refused() -> None:
 
 
 def test_object_ids_are_judged_as_expected() -> None:
-    counted("object ids", {case["name"]: language.valid_object_id(case["object_id"]) == case["valid"] for case in cases("object-id-validation-cases.yaml")})
+    counted(
+        "object ids",
+        {case["name"]: language.valid_object_id(case["object_id"]) == case["valid"] for case in cases("object-id-validation-cases.yaml")},
+    )
 
 
 def test_module_lists_are_read_with_their_places() -> None:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from language.faults import HEADER, document, faults, issues
 
 from fgacore import language, limits
 from fgacore.language.graph import entry_points, on_cycles
@@ -22,6 +19,7 @@ from fgacore.language.model import (
     TypeDefinition,
     Union,
 )
+from language.faults import HEADER, document, faults, issues
 
 LATE = "condition late(hour: int) {\n  hour > 20\n}\n"
 
@@ -78,10 +76,7 @@ def test_broken_rule_is_told_by_code_line_and_symbol(text: str, found: list[tupl
         document("a: b and c", "b: [user, doc#c]", "c: [user, doc#b]"),
         document("a: [user] but not b", "b: [user, doc#a]"),
         document("a: [user]", "b: a", "c: a or b", "d: a and b and c", "e: d but not c"),
-        document("p: [doc]", "a: [user] or (a from p and b)", "b: [user] or (b from p and a)")
-        .replace("and b)", "and c)")
-        .replace("and a)", "and c)")
-        .replace("    define b", "    define c: [user]\n    define b"),
+        document("p: [doc]", "a: [user] or (a from p and c)", "b: [user] or (b from p but not c)", "c: [user]"),
         document("a: [user with late]") + LATE,
         HEADER + LATE,
     ],
@@ -90,10 +85,10 @@ def test_rules_that_barely_hold_are_no_faults(text: str) -> None:
     assert faults(text) == []
 
 
-def test_entry_point_reached_by_two_operands_together_is_one() -> None:
-    """The server's search refuses this, since it gives up where the operands of `and` meet the relation again."""
-    text = document("a: [doc#b]", "b: c and d", "c: [user] or a", "d: [user] or a").replace("c: [user] or a", "c: [user, doc#a]")
-    assert faults(text.replace("d: [user] or a", "d: [user, doc#a]")) == []
+@pytest.mark.parametrize("text", [document("a: [user]", "b: a", "c: a", "d: b and c"), document("a: [user]", "b: a", "c: a", "d: b but not c")])
+def test_entry_point_that_two_operands_share_is_one(text: str) -> None:
+    """The server's search may take the second visit for a loop; what somebody can hold is taken here."""
+    assert faults(text) == []
 
 
 @pytest.mark.parametrize(
@@ -174,8 +169,8 @@ def test_shapes_that_only_json_has_are_judged_too(model: Model, code: str) -> No
 
 
 def test_names_beyond_ascii_are_names() -> None:
-    language.validate(Model("1.1", {"é" * 127: TypeDefinition("é" * 127), "a\u00a0b": TypeDefinition("a\u00a0b")}))
-    assert language.parse(HEADER).types  # which the language cannot write, and JSON can
+    model = Model("1.1", {name: TypeDefinition(name) for name in ("é" * 127, "a\u00a0b")})
+    assert issues(language.validate, model, strict=True) == []
 
 
 def test_deepest_rewrite_is_valid() -> None:
@@ -214,9 +209,3 @@ def test_object_id_of_files_is_plain(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "*", "*a", "a,b", "a b", " a", "a\n", "a:b", "a#b", "a\u00a0", "é", "a\0", "x" * 255])
 def test_other_object_ids_are_refused(text: str) -> None:
     assert not language.valid_object_id(text)
-
-
-def test_server_and_language_tools_differ_only_in_the_strict_rules() -> None:
-    strict_only: set[str] = {"condition_not_used", "duplicated_error", "multiple_modules_in_file"}
-    text: Any = document("a: [user, user]", "b: a or a") + LATE
-    assert {code for code, _, _ in faults(text, strict=True)} <= strict_only

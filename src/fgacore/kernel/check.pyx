@@ -2,20 +2,35 @@
 
 from libc.string cimport memset
 
-from fgacore.kernel.plan cimport OP_CALL, OP_CLOSURE, OP_DIRECT, OP_EXISTS, OP_SELF, OP_WILDCARD, VERDICT_FALSE, VERDICT_TRUE, OpC
-from fgacore.kernel.sets cimport NONE, RUN, IterC, SetC, iter_next, iter_start, set_contains
+from fgacore.kernel.plan cimport OP_CALL, OP_CLOSURE, OP_DIRECT, OP_EXISTS, OP_SELF, OP_WILDCARD, VERDICT_FALSE, VERDICT_TRUE, OpC, PlanNodeC
+from fgacore.kernel.sets cimport NONE, RUN, IterC, SetC, iter_next, iter_start, run_contains, set_contains
 from fgacore.kernel.solve cimport solve, solver_free, solver_reset
-from fgacore.kernel.tables cimport popcount, side_get
-from fgacore.kernel.view cimport CLOSURE_UNKNOWN, CLOSURE_YES, ERROR_MEMORY, ERROR_WORK, closure_test, run_table, view_free, view_reset
+from fgacore.kernel.tables cimport SideC, side_get
+from fgacore.kernel.view cimport (
+    CLOSURE_UNKNOWN, CLOSURE_YES, ERROR_WORK, MEMO_FALSE, MEMO_TRUE, MEMO_UNKNOWN, closure_test, memo_get, memo_put, run_table, view_free, view_reset,
+)
+
+cdef extern from *:
+    int ctz "__builtin_ctzll"(unsigned long long) nogil
 
 cdef enum:
     NO = 0
     YES = 1
     UNKNOWN = 2
+    FEW = 16                     # objects of a subject that a sweep compares rather than looks up
+    SWEEP_OPS = 256              # operations of a node that can be swept; larger ones are asked one by one
+
+cdef enum:
+    PATH_MAX = 64                # questions under way whose verdicts are kept in the memo; deeper ones are not
+
+cdef struct StepC:               # of the path: a question that was entered
+    uint32_t node
+    uint32_t object
 
 cdef struct FrameC:              # a call under way
     int32_t op                   # OP_EXISTS, OP_CLOSURE walked down, or OP_CALL
     uint32_t object
+    uint32_t path                # length of the path when it began
     IterC iter                   # over its members that were not asked yet
 
 
@@ -45,53 +60,93 @@ cdef void checker_free(CheckerC* checker) noexcept nogil:
     solver_free(&checker.solver)
 
 
+cdef inline uint8_t recall(const RunC* run, uint32_t node, uint32_t object) noexcept nogil:
+    """What the memo has of a callee: MEMO_*."""
+    if not run.view.kept or run.plan.nodes[node].memo == NONE:
+        return MEMO_UNKNOWN
+    return memo_get(run.view, run.plan.nodes[node].memo, object)
+
+
+cdef inline void remember(RunC* run, const StepC* path, uint32_t start, uint32_t end, bint verdict) noexcept nogil:
+    """Every question entered since `start` has the same verdict: each was the last word of the one before."""
+    cdef uint32_t memo
+    while end > start:
+        end -= 1
+        memo = run.plan.nodes[path[end].node].memo
+        if memo != NONE:
+            memo_put(run.view, memo, path[end].object, verdict)
+
+
 cdef int walk(RunC* run, int32_t op, uint32_t object, uint64_t budget) noexcept nogil:
-    """Follow the plan from an operation to a verdict. UNKNOWN where the budget or the frames do not suffice."""
+    """Follow the plan from an operation to a verdict. UNKNOWN where the budget or the frames do not suffice: nothing is concluded then."""
     cdef FrameC frames[FRAMES_MAX]
+    cdef StepC path[PATH_MAX]
     cdef FrameC* frame
     cdef const PlanC* plan = run.plan
     cdef const OpC* ops = plan.ops
     cdef const OpC* o
     cdef const TableC* table
     cdef SetC s
-    cdef uint32_t depth = 0, member = 0
+    cdef uint32_t depth = 0, member = 0, length = 0, node
     cdef uint64_t spent = 0
-    cdef int32_t entry
+    cdef uint8_t known
+    cdef bint kept = run.view.kept, single
     cdef int found
     # A chain of calls that are each their caller's last word: Brent's method finds where it returns to itself.
     cdef uint32_t chain_object = NONE, chain_node = 0
     cdef uint64_t chain_length = 0, chain_power = 1
     while True:
         if op < 0:
+            if kept and length:
+                remember(run, path, frames[depth - 1].path if depth else 0, length, op == VERDICT_TRUE)
             if depth == 0:
                 return YES if op == VERDICT_TRUE else NO
             frame = &frames[depth - 1]
+            length = frame.path
             object = frame.object
             o = &ops[frame.op]
+            chain_object = NONE
+            chain_length = 0
+            chain_power = 1
             if op == VERDICT_TRUE:
                 op = o.if_true
                 depth -= 1
-            elif o.code != OP_CALL and iter_next(&frame.iter, &member):
+                continue
+            op = o.if_false
+            if o.code == OP_CALL:
+                depth -= 1
+                continue
+            while True:          # the next member of which nothing is known
+                if not iter_next(&frame.iter, &member):
+                    depth -= 1
+                    break
                 spent += 1
                 run.visited += 1
                 if spent > budget:
                     return UNKNOWN
+                if kept:
+                    known = recall(run, o.node, member)
+                    if known == MEMO_FALSE:
+                        continue
+                    if known == MEMO_TRUE:
+                        op = o.if_true
+                        depth -= 1
+                        break
+                    if length < PATH_MAX:
+                        path[length].node = o.node
+                        path[length].object = member
+                        length += 1
                 object = member
                 op = plan.nodes[o.node].entry
-            else:
-                op = o.if_false
-                depth -= 1
-            chain_object = NONE
-            chain_length = 0
-            chain_power = 1
+                break
             continue
         o = &ops[op]
         if o.code == OP_SELF:
             op = o.if_true if object == run.subject and object != NONE else o.if_false
             continue
         if o.code == OP_CALL:
-            entry = plan.nodes[o.node].entry
             member = object
+            single = 1
         else:
             table = run_table(run, o.table)
             if table == NULL or not side_get(&table.forward, object, &s):
@@ -110,16 +165,22 @@ cdef int walk(RunC* run, int32_t op, uint32_t object, uint64_t budget) noexcept 
                     continue
                 if run.error:
                     return UNKNOWN
-            if s.form == RUN and s.count == 1:
+            single = s.form == RUN and s.count == 1
+            if single:
                 member = (<const uint32_t*>s.data)[0]
-            entry = plan.nodes[o.node].entry
-        if o.tail and (o.code == OP_CALL or (s.form == RUN and s.count == 1)):
+                run.visited += 1
+                if kept:
+                    known = recall(run, o.node, member)
+                    if known != MEMO_UNKNOWN:
+                        op = o.if_true if known == MEMO_TRUE else o.if_false
+                        continue
+        node = o.node
+        if single and o.tail:
             # The callee's answer is this one's: go on in place.
-            run.visited += 1
             if run.visited > run.visited_max:
                 run.error = ERROR_WORK
                 return UNKNOWN
-            if member == chain_object and o.node == chain_node:
+            if member == chain_object and node == chain_node:
                 op = VERDICT_FALSE   # a pure chain that returns to itself proves nothing
                 continue
             chain_length += 1
@@ -127,42 +188,41 @@ cdef int walk(RunC* run, int32_t op, uint32_t object, uint64_t budget) noexcept 
                 chain_power *= 2
                 chain_length = 0
                 chain_object = member
-                chain_node = o.node
-            object = member
-            op = entry
-            continue
-        if depth == FRAMES_MAX:
-            return UNKNOWN
-        spent += 1
-        if spent > budget:
-            return UNKNOWN
-        frame = &frames[depth]
-        frame.op = op
-        frame.object = object
-        depth += 1
-        if o.code != OP_CALL:
-            iter_start(&frame.iter, &s)
-            iter_next(&frame.iter, &member)
-            run.visited += 1
-        chain_object = NONE
-        chain_length = 0
-        chain_power = 1
+                chain_node = node
+        else:
+            spent += 1
+            if depth == FRAMES_MAX or spent > budget:
+                return UNKNOWN
+            frame = &frames[depth]
+            frame.op = op
+            frame.object = object
+            frame.path = length
+            depth += 1
+            chain_object = NONE
+            chain_length = 0
+            chain_power = 1
+            if o.code != OP_CALL:
+                iter_start(&frame.iter, &s)
+                if single:
+                    frame.iter.at = 1    # read above
+                else:
+                    op = VERDICT_FALSE   # take the first member as the next after a no
+                    continue
+        if kept and length < PATH_MAX:
+            path[length].node = node
+            path[length].object = member
+            length += 1
         object = member
-        op = entry
+        op = plan.nodes[node].entry
 
 
 cdef bint ask(CheckerC* checker, uint32_t node, uint32_t object) noexcept nogil:
     """Whether the subject holds a node on an object. Where run.error is set the answer is no and means nothing."""
-    return ask_from(checker, node, checker.run.plan.nodes[node].entry, object)
-
-
-cdef bint ask_from(CheckerC* checker, uint32_t node, int32_t op, uint32_t object) noexcept nogil:
-    """The same, where the operations of the node before `op` were already followed for this object."""
     cdef RunC* run = &checker.run
     cdef int answer
-    answer = walk(run, op, object, WALK_FIRST)
+    answer = walk(run, run.plan.nodes[node].entry, object, WALK_FIRST)
     if answer == UNKNOWN and not run.error and not checker.solved:
-        answer = walk(run, op, object, WALK_SECOND)
+        answer = walk(run, run.plan.nodes[node].entry, object, WALK_SECOND)
     if answer != UNKNOWN:
         return answer == YES
     if run.error:
@@ -171,13 +231,140 @@ cdef bint ask_from(CheckerC* checker, uint32_t node, int32_t op, uint32_t object
     return solve(&checker.solver, run, node, object)
 
 
-cdef void sweep(CheckerC* checker, uint32_t node, const uint32_t* objects, uint32_t count, uint8_t* out) noexcept nogil:
-    """Up to 64 objects at once, operation by operation; out: 1 or 0 for each. On run.error the rest reads 0."""
+cdef bint callee(CheckerC* checker, const OpC* o, const SetC* s) noexcept nogil:
+    """Whether a node holds on any member of a set: OP_EXISTS of a sweep."""
     cdef RunC* run = &checker.run
+    cdef IterC it
+    cdef uint32_t member = 0
+    cdef uint8_t known
+    cdef bint verdict
+    iter_start(&it, s)
+    while iter_next(&it, &member):
+        run.visited += 1
+        known = recall(run, o.node, member)
+        if known == MEMO_UNKNOWN:
+            verdict = ask(checker, o.node, member)
+            if run.error:
+                return 0
+            if run.view.kept and run.plan.nodes[o.node].memo != NONE:
+                memo_put(run.view, run.plan.nodes[o.node].memo, member, verdict)
+            known = MEMO_TRUE if verdict else MEMO_FALSE
+        if known == MEMO_TRUE:
+            return 1
+    return 0
+
+
+cdef uint64_t sweep_op(CheckerC* checker, const OpC* o, const uint32_t* objects, uint64_t open) noexcept nogil:
+    """One operation over the open objects of a group: the bits of those that answer yes."""
+    cdef RunC* run = &checker.run
+    cdef const TableC* table = NULL
+    cdef const SideC* side = NULL
+    cdef const uint32_t* few
+    cdef SetC s
+    cdef uint64_t yes = 0, left, bit
     cdef uint32_t i
-    memset(out, 0, count)
+    cdef int found
+    if o.code == OP_SELF:
+        left = open
+        while left:
+            i = <uint32_t>ctz(left)
+            left &= left - 1
+            if objects[i] == run.subject and objects[i] != NONE:
+                yes |= (<uint64_t>1) << i
+        return yes
+    if o.code == OP_CALL:
+        left = open
+        while left and not run.error:
+            i = <uint32_t>ctz(left)
+            left &= left - 1
+            if ask(checker, o.node, objects[i]):
+                yes |= (<uint64_t>1) << i
+        return yes
+    table = run_table(run, o.table)
+    if table == NULL:
+        return 0
+    side = &table.forward
+    if o.code == OP_DIRECT:
+        # Where the subject has few objects in the table they are compared at once; none at all is a no for the whole group.
+        if not side_get(&table.reverse, run.subject, &s):
+            return 0
+        if s.form == RUN and s.count <= FEW:
+            few = <const uint32_t*>s.data
+            left = open
+            while left:
+                i = <uint32_t>ctz(left)
+                left &= left - 1
+                if run_contains(few, s.count, objects[i]):
+                    yes |= (<uint64_t>1) << i
+            return yes
+        left = open
+        while left:
+            i = <uint32_t>ctz(left)
+            left &= left - 1
+            if side_get(side, objects[i], &s) and set_contains(&s, run.subject):
+                yes |= (<uint64_t>1) << i
+        return yes
+    left = open
+    while left and not run.error:
+        i = <uint32_t>ctz(left)
+        bit = left & (0 - left)
+        left &= left - 1
+        if not side_get(side, objects[i], &s):
+            continue
+        if o.code == OP_WILDCARD:
+            yes |= bit
+            continue
+        if o.code == OP_CLOSURE:
+            found = closure_test(run, o.closure, &s, WALK_SECOND)
+            if found != CLOSURE_UNKNOWN:
+                if found == CLOSURE_YES:
+                    yes |= bit
+                continue
+            if run.error:
+                break
+        if callee(checker, o, &s):
+            yes |= bit
+    return yes
+
+
+cdef void sweep(CheckerC* checker, uint32_t node, const uint32_t* objects, uint32_t count, uint8_t* out) noexcept nogil:
+    """Up to 64 objects at once, operation by operation. out: 1 or 0 for each; on run.error it means nothing."""
+    cdef RunC* run = &checker.run
+    cdef const PlanNodeC* n = &run.plan.nodes[node]
+    cdef const OpC* o
+    cdef uint64_t open[SWEEP_OPS]
+    cdef uint64_t allowed = 0, yes, no
+    cdef uint32_t i
+    cdef int32_t op
+    if count == 0:
+        return
+    if n.entry < 0:
+        memset(out, n.entry == VERDICT_TRUE, count)
+        return
+    if n.entry - n.first >= SWEEP_OPS or count < 4:
+        for i in range(count):
+            out[i] = ask(checker, node, objects[i])
+            if run.error:
+                return
+        return
+    memset(open, 0, (n.entry - n.first + 1) * sizeof(uint64_t))
+    open[n.entry - n.first] = <uint64_t>-1 >> (64 - count)
+    op = n.entry
+    while op >= n.first:
+        if open[op - n.first]:
+            o = &run.plan.ops[op]
+            yes = sweep_op(checker, o, objects, open[op - n.first])
+            if run.error:
+                return
+            no = open[op - n.first] & ~yes
+            if o.if_true >= 0:
+                open[o.if_true - n.first] |= yes
+            elif o.if_true == VERDICT_TRUE:
+                allowed |= yes
+            if o.if_false >= 0:
+                open[o.if_false - n.first] |= no
+            elif o.if_false == VERDICT_TRUE:
+                allowed |= no
+        op -= 1
     for i in range(count):
-        out[i] = ask(checker, node, objects[i])
-        if run.error:
-            memset(out, 0, count)
-            return
+        out[i] = (allowed >> i) & 1

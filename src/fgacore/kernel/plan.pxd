@@ -41,6 +41,8 @@ cdef struct OpC:
 
 cdef struct PlanNodeC:
     int32_t entry                # first operation, or a verdict
+    int32_t first                # lowest number of its operations: they lie in first..entry
+    uint32_t memo                # number among the nodes whose verdicts a view keeps (callees of OP_EXISTS), or NONE
     uint32_t component
     uint8_t uncertain            # it reaches an unstratified component, so it may be undefined: definite and possible differ
     uint8_t recursive            # its component has a cycle
@@ -68,6 +70,7 @@ cdef struct PlanC:
     uint32_t component_count
     uint32_t closure_count
     uint32_t group_count
+    uint32_t memo_count
     uint32_t* own_closures       # own_count of them: those that hold the asking userset's own object
     uint32_t own_count
 

@@ -2,6 +2,8 @@
 
 from libc.stdlib cimport calloc, free
 
+from fgacore.kernel.sets cimport NONE
+
 
 cdef void* array(size_t count, size_t size) except NULL:
     cdef void* out = calloc(count + 1, size)
@@ -55,9 +57,16 @@ cdef class Plan:
             if c.ops[i].code == OP_CLOSURE and c.ops[i].closure >= c.closure_count:
                 raise ValueError("an operation on no closure")
         for i, item in enumerate(parts.nodes):
-            c.nodes[i].entry, c.nodes[i].component, c.nodes[i].uncertain, c.nodes[i].recursive = item
+            c.nodes[i].entry, c.nodes[i].first, c.nodes[i].component, c.nodes[i].uncertain, c.nodes[i].recursive = item
+            c.nodes[i].memo = NONE
+            if c.nodes[i].first < 0 or c.nodes[i].first > <int32_t>c.op_count:
+                raise ValueError("a node whose operations begin nowhere")
             if c.nodes[i].entry >= <int32_t>c.op_count or c.nodes[i].entry < VERDICT_TRUE or c.nodes[i].component >= c.component_count:
                 raise ValueError("a node that begins nowhere")
+        for i in range(c.op_count):
+            if (c.ops[i].code == OP_EXISTS or c.ops[i].code == OP_CLOSURE) and c.nodes[c.ops[i].node].memo == NONE:
+                c.nodes[c.ops[i].node].memo = c.memo_count
+                c.memo_count += 1
         for i, flag in enumerate(parts.unstratified):
             c.unstratified[i] = flag
         for i, group in enumerate(parts.groups):

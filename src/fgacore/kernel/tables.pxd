@@ -92,6 +92,7 @@ cdef class Version:
     cdef TableC** tables         # table_count of them, by table id
     cdef uint32_t table_count
     cdef readonly uint64_t revision
+    cdef readonly uint64_t structural  # serial of the newest version, up to this one, that changed a userset, wildcard or parent table
     cdef readonly uint64_t serial    # of this state in this process; grows, never reused: also the stamp of its edit
     cdef PointersC retired       # what the next version replaced
     cdef Version next            # the version after this one: it must outlive this one's retired blocks
@@ -111,4 +112,4 @@ cdef class Edit:
     cdef int add_many(self, uint32_t table, uint64_t* by_object, uint64_t* by_subject, size_t count) except -1
     cdef int merge(self, uint32_t table) except -1
     cdef int settle(self, uint32_t table) except -1
-    cdef Version publish(self, uint64_t revision)
+    cdef Version publish(self, uint64_t revision, bint structural)

@@ -882,7 +882,7 @@ cdef class Edit:
             return 0
         return self.merge(table)
 
-    cdef Version publish(self, uint64_t revision):
+    cdef Version publish(self, uint64_t revision, bint structural):
         """The version, which takes over what the edit allocated. The version before is given what it must keep for its readers."""
         cdef Version version = Version.__new__(Version)
         cdef size_t i

@@ -1,9 +1,15 @@
-"""What is known of one subject in one version under one plan: its closure, the usersets it belongs to.
+"""What is known of one subject in one version under one plan: its closure, the usersets it belongs to, and verdicts on the objects that lead to others.
 
 A closure is built group by group (closures that feed each other), from membership tables only, upwards from the subject: reverse sets of its direct
 and wildcard memberships, then of each userset found. It may stop at a budget and go on later; an unfinished closure proves membership, never its absence.
 One open-addressing set of (closure << 32 | id) for all closures of the view, and a list of the same in the order found, which is also the queue.
+A memo keeps exact verdicts of (node, object), two bits each in pages made at first touch; only callees of calls over sets, never the question itself.
 One owner at a time: a view is written without the GIL by the thread that holds its run.
+
+Views are cached by (plan, subject). The first question of a subject leaves its name in the cache and works in scratch; the second, or a batch, builds.
+INVARIANT (a view answers for its versions only): it is true from the version it was begun in (`low`) until a table that shapes closures and parents
+changes (Version.structural grows past `low`), or a tuple of its own plain subject does (the writer sets `stale` when it publishes).
+A version older than `low` does not use it. The plan's serial is part of the key, so no model answers for another.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -28,7 +34,30 @@ cdef struct GroupC:              # progress of one group
     uint32_t head                # next entry of the list to follow
     uint32_t edge                # next edge of that entry
 
+cdef enum:
+    MEMO_UNKNOWN = 0
+    MEMO_FALSE = 2
+    MEMO_TRUE = 3
+    MEMO_PAGE_BITS = 10          # ids of a page
+    MEMO_BYTES_MAX = 1 << 22     # of one view; beyond it nothing is added
+    CACHE_SETS = 2048            # of two views each
+    CACHE_BYTES_MAX = 1 << 26    # of all views; beyond it they are dropped
+
+cdef struct MemoC:               # the pages of one memo node
+    uint8_t** pages              # 2^MEMO_PAGE_BITS ids, two bits each; NULL: none known
+    uint32_t page_count
+
 cdef struct ViewC:
+    uint64_t plan                # serial
+    uint64_t low                 # serial of the version it was begun in
+    uint32_t subject
+    uint8_t busy                 # a call owns it
+    uint8_t stale                # its subject was written about since
+    uint8_t kept                 # in the cache: it has a memo; a scratch view has none
+    MemoC* memos
+    uint32_t memo_room
+    uint64_t bytes               # allocated for the memo
+    uint64_t counted             # bytes of the view as the cache has them
     uint64_t* slots              # ALL_ONES: free
     uint64_t mask                # slots - 1
     uint64_t* list
@@ -74,3 +103,32 @@ cdef bint view_reset(ViewC* view, const PlanC* plan) noexcept nogil
 cdef void view_free(ViewC* view) noexcept nogil
 cdef bint closure_build(RunC* run, uint32_t group, uint64_t budget) noexcept nogil
 cdef int closure_test(RunC* run, uint32_t closure, const SetC* members, uint64_t budget) noexcept nogil
+
+
+cdef struct SlotC:
+    uint64_t plan
+    uint32_t subject
+    ViewC* view                  # NULL: asked once
+
+cdef struct CacheC:
+    SlotC* slots                 # 2 * CACHE_SETS
+    uint64_t bytes
+    uint64_t hits                # questions, or batches, that found their view
+    uint64_t misses
+    uint64_t drops               # views dropped for room
+    uint32_t count               # views
+
+cdef bint memo_put(ViewC* view, uint32_t memo, uint32_t id, bint verdict) noexcept nogil
+cdef ViewC* cache_take(CacheC* cache, const PlanC* plan, uint64_t plan_serial, uint32_t subject, uint64_t version, uint64_t structural, bint build) noexcept
+cdef void cache_give(CacheC* cache, ViewC* view) noexcept
+cdef void cache_drop(CacheC* cache, uint64_t plan_serial, uint32_t subject) noexcept
+cdef bint cache_open(CacheC* cache) noexcept
+cdef void cache_close(CacheC* cache) noexcept
+
+
+cdef inline uint8_t memo_get(const ViewC* view, uint32_t memo, uint32_t id) noexcept nogil:
+    """MEMO_*. Of a kept view only."""
+    cdef const MemoC* m = &view.memos[memo]
+    if (id >> MEMO_PAGE_BITS) >= m.page_count or m.pages[id >> MEMO_PAGE_BITS] == NULL:
+        return MEMO_UNKNOWN
+    return (m.pages[id >> MEMO_PAGE_BITS][(id & ((1 << MEMO_PAGE_BITS) - 1)) >> 2] >> ((id & 3) << 1)) & 3

@@ -40,13 +40,61 @@ cdef bint view_reset(ViewC* view, const PlanC* plan) noexcept nogil:
             return 0
         view.counts = <uint32_t*>grown
         view.closure_room = plan.closure_count
+    view.stale = 0
+    memo_clear(view)
+    if view.kept and plan.memo_count:
+        if view.memo_room < plan.memo_count:
+            grown = realloc(view.memos, plan.memo_count * sizeof(MemoC))
+            if grown == NULL:
+                return 0
+            view.memos = <MemoC*>grown
+            view.memo_room = plan.memo_count
+        memset(view.memos, 0, view.memo_room * sizeof(MemoC))
     if plan.group_count:
         memset(view.groups, 0, plan.group_count * sizeof(GroupC))
         memset(view.counts, 0, plan.closure_count * sizeof(uint32_t))
     return 1
 
 
+cdef void memo_clear(ViewC* view) noexcept nogil:
+    cdef uint32_t i, j
+    for i in range(view.memo_room):
+        for j in range(view.memos[i].page_count):
+            free(view.memos[i].pages[j])
+        free(view.memos[i].pages)
+        view.memos[i].pages = NULL
+        view.memos[i].page_count = 0
+    view.bytes = 0
+
+
+cdef bint memo_put(ViewC* view, uint32_t memo, uint32_t id, bint verdict) noexcept nogil:
+    """Keep an exact verdict; it is simply not kept where there is no room. 1 if kept."""
+    cdef MemoC* m = &view.memos[memo]
+    cdef uint32_t page = id >> MEMO_PAGE_BITS, count
+    cdef void* grown
+    if id >= 0x80000000U or view.bytes > MEMO_BYTES_MAX:
+        return 0
+    if page >= m.page_count:
+        count = page + 1 + (page >> 1)
+        grown = realloc(m.pages, count * sizeof(uint8_t*))
+        if grown == NULL:
+            return 0
+        m.pages = <uint8_t**>grown
+        memset(m.pages + m.page_count, 0, (count - m.page_count) * sizeof(uint8_t*))
+        view.bytes += (count - m.page_count) * sizeof(uint8_t*)
+        m.page_count = count
+    if m.pages[page] == NULL:
+        m.pages[page] = <uint8_t*>calloc(1, 1 << (MEMO_PAGE_BITS - 2))
+        if m.pages[page] == NULL:
+            return 0
+        view.bytes += 1 << (MEMO_PAGE_BITS - 2)
+    m.pages[page][(id & ((1 << MEMO_PAGE_BITS) - 1)) >> 2] |= <uint8_t>((MEMO_TRUE if verdict else MEMO_FALSE) << ((id & 3) << 1))
+    return 1
+
+
 cdef void view_free(ViewC* view) noexcept nogil:
+    memo_clear(view)
+    free(view.memos)
     free(view.slots)
     free(view.list)
     free(view.groups)
@@ -176,3 +224,125 @@ cdef int closure_test(RunC* run, uint32_t closure, const SetC* members, uint64_t
             if view.list[i] >> 32 == closure and set_contains(members, <uint32_t>view.list[i]):
                 return CLOSURE_YES
     return CLOSURE_NO if complete else CLOSURE_UNKNOWN
+
+
+# ---- the cache: under the GIL ----
+
+cdef bint cache_open(CacheC* cache) noexcept:
+    memset(cache, 0, sizeof(CacheC))
+    cache.slots = <SlotC*>calloc(2 * CACHE_SETS, sizeof(SlotC))
+    return cache.slots != NULL
+
+
+cdef void cache_close(CacheC* cache) noexcept:
+    cdef uint32_t i
+    if cache.slots == NULL:
+        return
+    for i in range(2 * CACHE_SETS):
+        if cache.slots[i].view != NULL:
+            view_free(cache.slots[i].view)
+            free(cache.slots[i].view)
+    free(cache.slots)
+    cache.slots = NULL
+
+
+cdef inline SlotC* cache_set(CacheC* cache, uint64_t plan_serial, uint32_t subject) noexcept:
+    cdef uint64_t key = (plan_serial << 32) ^ subject
+    return &cache.slots[2 * ((key * <uint64_t>0x9E3779B97F4A7C15U) >> 40 & (CACHE_SETS - 1))]
+
+
+cdef void view_count(CacheC* cache, ViewC* view) noexcept:
+    """Bring the cache's sum of bytes up to date."""
+    cdef uint64_t bytes = sizeof(ViewC) + 8 * (view.mask + 1) + 8 * <uint64_t>view.list_capacity + view.bytes
+    cache.bytes += bytes - view.counted
+    view.counted = bytes
+
+
+cdef ViewC* cache_take(CacheC* cache, const PlanC* plan, uint64_t plan_serial, uint32_t subject, uint64_t version, uint64_t structural, bint build) noexcept:
+    """The view of a subject, for this call alone, or NULL: work in scratch. build: make one though the subject was never asked before."""
+    cdef SlotC* slot = cache_set(cache, plan_serial, subject)
+    cdef ViewC* view
+    if slot.plan != plan_serial or slot.subject != subject:
+        if (slot + 1).plan == plan_serial and (slot + 1).subject == subject:
+            slot += 1
+        else:
+            cache.misses += 1
+            # The other of the two was used before this one: it goes.
+            if (slot + 1).view == NULL or not (slot + 1).view.busy:
+                slot_swap(slot)
+            if slot.view != NULL:
+                if slot.view.busy:
+                    return NULL
+                slot_free(cache, slot)
+            slot.plan = plan_serial
+            slot.subject = subject
+            if not build:
+                return NULL
+    view = slot.view
+    if view != NULL and not view.busy and not view.stale and view.low <= version and structural <= view.low:
+        view.busy = 1
+        cache.hits += 1
+        return view
+    if view != NULL and (view.busy or view.low > version):
+        return NULL              # another call's, or of a version younger than the one asked
+    if cache.bytes > CACHE_BYTES_MAX:
+        cache_shrink(cache)
+        view = slot.view
+    if view == NULL:
+        view = <ViewC*>calloc(1, sizeof(ViewC))
+        if view == NULL:
+            return NULL
+        view.kept = 1
+        slot.plan = plan_serial
+        slot.subject = subject
+        slot.view = view
+        cache.count += 1
+    if not view_reset(view, plan):
+        slot_free(cache, slot)
+        return NULL
+    view.plan = plan_serial
+    view.subject = subject
+    view.low = version
+    view.busy = 1
+    view_count(cache, view)
+    cache.misses += 1
+    return view
+
+
+cdef void slot_swap(SlotC* slot) noexcept:
+    cdef SlotC other = slot[0]
+    slot[0] = slot[1]
+    slot[1] = other
+
+
+cdef void slot_free(CacheC* cache, SlotC* slot) noexcept:
+    cache.bytes -= slot.view.counted
+    view_free(slot.view)
+    free(slot.view)
+    slot.view = NULL
+    slot.plan = 0
+    cache.count -= 1
+
+
+cdef void cache_shrink(CacheC* cache) noexcept:
+    """Drop every view that no call owns."""
+    cdef uint32_t i
+    for i in range(2 * CACHE_SETS):
+        if cache.slots[i].view != NULL and not cache.slots[i].view.busy:
+            slot_free(cache, &cache.slots[i])
+            cache.drops += 1
+
+
+cdef void cache_give(CacheC* cache, ViewC* view) noexcept:
+    """The call is done with its view."""
+    view.busy = 0
+    view_count(cache, view)
+
+
+cdef void cache_drop(CacheC* cache, uint64_t plan_serial, uint32_t subject) noexcept:
+    """A tuple of the subject was written: what is known of it ends with the version before."""
+    cdef SlotC* slot = cache_set(cache, plan_serial, subject)
+    cdef int i
+    for i in range(2):
+        if slot[i].plan == plan_serial and slot[i].subject == subject and slot[i].view != NULL:
+            slot[i].view.stale = 1

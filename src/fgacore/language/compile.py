@@ -50,7 +50,7 @@ class Parts:
     """One decision graph as lists, in the form that kernel.plan.Plan takes."""
 
     ops: list[tuple[int, int, int, int, int, int, int, int]]  # code, under, table, node, closure, if_true, if_false, ordinal
-    nodes: list[tuple[int, int, bool, bool]]  # entry, component, uncertain, recursive
+    nodes: list[tuple[int, int, int, bool, bool]]  # entry, first operation, component, uncertain, recursive
     unstratified: list[bool]
     groups: list[int]  # closure to group
     seeds: list[list[tuple[int, int, bool]]]  # group to (table, closure, wildcard)
@@ -150,6 +150,21 @@ class Compiler:
                 out |= found
             return out
         return None
+
+    def parent_tables(self) -> set[int]:
+        """The tables of the relations that any `from` reads."""
+        out: set[int] = set()
+        todo = list(zip(self.rewrites, (type for type, _ in self.names), strict=True))
+        while todo:
+            rewrite, type = todo.pop()
+            if isinstance(rewrite, TupleToUserset):
+                tupleset = self.node_of.get((type, rewrite.tupleset))
+                out |= {table for _, table in self.admissions[tupleset]} if tupleset is not None else set()
+            elif isinstance(rewrite, Difference):
+                todo += [(rewrite.base, type), (rewrite.subtract, type)]
+            elif isinstance(rewrite, (Union, Intersection)):
+                todo += [(child, type) for child in rewrite.children]
+        return out
 
     def parts(self, kind: Kind) -> Parts:
         """The decision graph for one kind of subject."""
@@ -319,19 +334,20 @@ class _Graph:
         return {This: 0, ComputedUserset: 1}.get(type(rewrite), 2)
 
     def parts(self) -> Parts:
-        entries = []
+        entries, firsts = [], []
         for node in range(len(self.compiler.names)):
             self.current = node
             self.first = len(self.ops)
             self.inlined = [node]
             self.calls.append([])
+            firsts.append(self.first)
             entries.append(self._node(node, UNDER_NONE, TRUE, FALSE) if self.reached[node] else FALSE)
         component, recursive, unstratified = self._components()
         uncertain = list(unstratified)
         for c, node in sorted((c, node) for node, c in enumerate(component)):
             if any(uncertain[component[callee]] for callee, _ in self.calls[node]):
                 uncertain[c] = True
-        nodes = [(entries[n], c, uncertain[c], recursive[c]) for n, c in enumerate(component)]
+        nodes = [(entries[n], firsts[n], c, uncertain[c], recursive[c]) for n, c in enumerate(component)]
         groups, seeds, edges = self._closures()
         # The asking userset is in its own relation and in every relation that unites it, on its own object.
         own = [] if self.asking is None else [closure for node, closure in self.closures.items() if self.asking in self._all_united(node)]

@@ -8,26 +8,45 @@ from __future__ import annotations
 
 from fgacore.language.model import ComputedUserset, Difference, Intersection, Model, Rewrite, This, TupleToUserset, TypeDefinition, Union
 
-__all__ = ["Place", "TuplesetIndexes", "entry_points", "on_cycles", "tupleset_index"]
+__all__ = ["Place", "Tuplesets", "entry_points", "on_cycles"]
 
 Place = tuple[str, str]  # a type and one of its relations
-TuplesetIndexes = dict[tuple[str, ...], dict[str, list[str]]]
+Index = dict[str, list[str]]  # each relation that is found on some types, with those types
 
 
-def tupleset_index(model: Model, definition: TypeDefinition, tupleset: str, known: TuplesetIndexes) -> dict[str, list[str]]:
-    """For a relation after `from`: each relation that can be reached through it, with the types it is found on.
+class Tuplesets:
+    """What the relations that stand after `from` lead to. Each is read once, however many relations are asked through it."""
 
-    Kept in `known` by the types the tupleset leads to: a wide tupleset costs its width once, not for each relation asked through it.
-    """
-    leads_to = tuple(dict.fromkeys(item.type for item in definition.relations[tupleset].restrictions))
-    index = known.get(leads_to)
-    if index is None:
-        index = known[leads_to] = {}
-        for name in leads_to:
-            target = model.types.get(name)
-            for relation in target.relations if target is not None else ():
-                index.setdefault(relation, []).append(name)
-    return index
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self._read: dict[Place, tuple[bool, Index]] = {}
+        self._indexes: dict[tuple[str, ...], Index] = {}
+
+    def plain(self, place: Place) -> bool:
+        """True if the relation names plain types and nothing else, as one after `from` must."""
+        return self._at(place)[0]
+
+    def index(self, place: Place) -> Index:
+        """The relations of the types that the relation names."""
+        return self._at(place)[1]
+
+    def _at(self, place: Place) -> tuple[bool, Index]:
+        found = self._read.get(place)
+        if found is None:
+            relation = self._model.types[place[0]].relations[place[1]]
+            plain = isinstance(relation.rewrite, This) and all(item.relation is None and not item.wildcard for item in relation.restrictions)
+            found = self._read[place] = (plain, self._index(tuple(dict.fromkeys(item.type for item in relation.restrictions))))
+        return found
+
+    def _index(self, types: tuple[str, ...]) -> Index:
+        index = self._indexes.get(types)
+        if index is None:
+            index = self._indexes[types] = {}
+            for name in types:
+                definition = self._model.types.get(name)
+                for relation in definition.relations if definition is not None else ():
+                    index.setdefault(relation, []).append(name)
+        return index
 
 
 class _Gates:
@@ -59,7 +78,7 @@ class _Gates:
         return is_open
 
 
-def entry_points(model: Model) -> set[Place]:
+def entry_points(model: Model, tuplesets: Tuplesets | None = None) -> set[Place]:
     """The relations that somebody can hold: a stored tuple can lead to them.
 
     A union needs one operand, an intersection all, and so does an exclusion: what is taken away must itself be possible.
@@ -67,7 +86,7 @@ def entry_points(model: Model) -> set[Place]:
     net = _Gates()
     relations = {(name, relation): net.gate(1) for name, definition in model.types.items() for relation in definition.relations}
     through: dict[tuple[str, str, str], int] = {}
-    indexes: TuplesetIndexes = {}
+    tuplesets = tuplesets or Tuplesets(model)
     opened: list[int] = []
 
     def operand(rewrite: Rewrite, definition: TypeDefinition, place: Place) -> int:
@@ -78,7 +97,7 @@ def entry_points(model: Model) -> set[Place]:
             key = (definition.name, rewrite.tupleset, rewrite.relation)
             if key not in through:
                 through[key] = net.gate(1)
-                for name in tupleset_index(model, definition, rewrite.tupleset, indexes).get(rewrite.relation, ()):
+                for name in tuplesets.index((definition.name, rewrite.tupleset)).get(rewrite.relation, ()):
                     net.outputs[relations[name, rewrite.relation]].append(through[key])
             return through[key]
         gate = net.gate(1)

@@ -1,4 +1,4 @@
-"""A model from files: one `.fga` or `.json`, or an `fga.mod` that lists the module files which make one model together.
+"""A model from the module files that an `fga.mod` lists.
 
 Files that `fga.mod` lists stay inside its folder: no absolute path, no `..`, no link out, no encoded separator. Its YAML is read event by event,
 without aliases, so that no text grows beyond itself. Every fault carries the file it is in.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -18,12 +18,11 @@ from urllib.parse import unquote
 from fgacore import limits
 from fgacore.errors import LimitError, RequestError
 from fgacore.language.issues import Issues, quote
-from fgacore.language.json import read_json
 from fgacore.language.model import NOWHERE, Condition, Model, Position, TypeDefinition
-from fgacore.language.parse import Source, extended, read
-from fgacore.language.validate import SCHEMAS, find_issues, find_name_issues
+from fgacore.language.parse import extended, read
+from fgacore.language.validate import find_issues, find_name_issues
 
-__all__ = ["ModuleList", "load_modules", "read_model", "read_module_list"]
+__all__ = ["ModuleList", "join", "load_modules", "read_module_list", "read_text"]
 
 _SCHEMA = "1.2"  # the only schema that has modules
 _DRIVE = re.compile(r"[A-Za-z]:")
@@ -38,57 +37,25 @@ class ModuleList:
     schema_position: Position
 
 
-def read_model(path: os.PathLike[str], *, strict: bool = False) -> Model:
-    """Read and validate the model in a file: `fga.mod`, `.json`, or the modelling language whatever the file is called otherwise."""
-    where = Path(os.fsdecode(path))
-    if where.is_dir() or where.name == "fga.mod":
-        return load_modules(where, strict=strict)
-    text = _text(where, where)
-    return load_json(text, strict=strict, file=where.name) if where.suffix == ".json" else load_text(text, strict=strict, file=where.name)
-
-
-def load_text(text: str, *, strict: bool, file: str = "") -> Model:
-    """The valid model that a text in the modelling language says."""
-    source = read(text, file)
-    model = judged(source, strict=strict)
-    source.issues.raise_found()
-    return model
-
-
-def load_json(source: str | dict[str, Any], *, strict: bool, file: str = "") -> Model:
-    """The valid model that JSON says. Without a schema version it is of 1.1, as for the server, except where `strict`."""
-    issues = Issues(file)
-    model = read_json(source, issues)
-    if not model.schema and not strict:
-        model = replace(model, schema=SCHEMAS[0])
-    find_issues(model, issues, strict=strict)
-    issues.raise_found()
-    return model
-
-
-def judged(source: Source, *, strict: bool) -> Model:
-    """The model of one text, with the faults of its meaning added to those of its syntax."""
-    model = source.model()
-    # With a line missing, whatever it defined seems missing too.
-    if not source.issues.has("syntax_error"):
-        find_issues(model, source.issues, strict=strict)
-    return model
-
-
 def load_modules(path: os.PathLike[str], *, strict: bool = False) -> Model:
     """Read, join and validate the module files that an `fga.mod` lists. `path` is that file or its folder."""
     where = Path(os.fsdecode(path))
     if where.is_dir():
         where /= "fga.mod"
     folder = where.parent.resolve()
-    listed = read_module_list(_text(where, where), where.name)
+    listed = read_module_list(read_text(where, where), where.name)
     issues = Issues(where.name)
     texts: dict[str, str] = {}
+    size = 0
     for name, position in listed.contents:
         try:
-            texts[name] = _text(_inside(folder, name), where)
+            texts[name] = read_text(_inside(folder, name), where)
         except _NotReadable as fault:
             issues.add("module_not_readable", f"module file {quote(name)} {fault}", position, name)
+        else:
+            size += len(texts[name])
+            if size > limits.MODEL_BYTES_MAX:  # together they are one model
+                raise LimitError(f"the modules are longer than {limits.MODEL_BYTES_MAX} bytes together (MODEL_BYTES_MAX)")
     issues.raise_found()
     return join(texts, strict=strict)
 
@@ -176,7 +143,7 @@ def _inside(folder: Path, name: str) -> Path:
     return found
 
 
-def _text(path: Path, given: Path) -> str:
+def read_text(path: Path, given: Path) -> str:
     """The text of a regular file of bounded size. `given` is the path the caller gave: if it is this one, the caller is at fault."""
     try:
         if path.exists() and not path.is_file():

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 
 from fgacore import limits
-from fgacore.language.graph import TuplesetIndexes, entry_points, on_cycles, tupleset_index
+from fgacore.language.graph import Tuplesets, entry_points, on_cycles
 from fgacore.language.issues import Issues, quote
 from fgacore.language.model import (
     NOWHERE,
@@ -132,7 +132,7 @@ class _Judge:
         self.definition: TypeDefinition = TypeDefinition("")  # at hand
         self.name = ""  # of the relation at hand
         self.file = ""
-        self.indexes: TuplesetIndexes = {}
+        self.tuplesets = Tuplesets(model)
 
     def relations(self) -> Iterator[Relation]:
         """Every relation, with `definition`, `name` and `file` set to it, until there are faults enough."""
@@ -199,21 +199,18 @@ class _Judge:
             message = f"relation {quote(leaf.tupleset)} does not exist on type {quote(self.definition.name)}"
             self.add("invalid_relation_type", message, leaf.position, symbol)
             return
-        plain = all(item.relation is None and not item.wildcard for item in tupleset.restrictions)
-        if not isinstance(tupleset.rewrite, This) or not plain:
+        place = (self.definition.name, leaf.tupleset)
+        if not self.tuplesets.plain(place):
             message = f"relation {quote(leaf.tupleset)} stands after `from` and so must name plain types only, such as `[folder]`"
             self.add("tupleuserset_not_direct", message, leaf.tupleset_position, leaf.tupleset)
             return
-        if leaf.relation in self.index(leaf.tupleset):
+        if leaf.relation in self.tuplesets.index(place):
             return
         for name in dict.fromkeys(item.type for item in tupleset.restrictions):
             message = f"relation {quote(leaf.relation)} does not exist on type {quote(name)}, which {quote(leaf.tupleset)} leads to"
             self.add("invalid_relation_on_tupleset", message, leaf.position, symbol)
             if self.issues.full:
                 return
-
-    def index(self, tupleset: str) -> dict[str, list[str]]:
-        return tupleset_index(self.model, self.definition, tupleset, self.indexes)
 
     def restriction(self, restriction: Restriction) -> None:
         target = self.model.types.get(restriction.type)
@@ -232,7 +229,7 @@ class _Judge:
 
     def loops(self) -> None:
         """Every relation can be held by somebody, and no relation is computed from itself."""
-        found = entry_points(self.model)
+        found = entry_points(self.model, self.tuplesets)
         cyclic = on_cycles(self.model)
         for relation in self.relations():
             place = (self.definition.name, self.name)

@@ -8,7 +8,7 @@ from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 import numpy
 
 from fgacore.errors import FgaError, InternalError, LimitError, RequestError, StoreError
-from fgacore.kernel.check cimport ask, checker_begin
+from fgacore.kernel.check cimport SWEEP, ask, sweep
 from fgacore.kernel.names cimport names_find
 from fgacore.kernel.sets cimport GHOST, NONE
 from fgacore.kernel.view cimport ERROR_WORK
@@ -19,6 +19,7 @@ from fgacore.tuples import Question
 
 cdef Py_ssize_t batch_max = BATCH_ITEMS_MAX
 cdef enum:
+    BUILD_ITEMS = 8              # a batch of so many builds a view at once
     NOGIL_ITEMS = 64             # a batch of so many is worth the 40 ns of letting the GIL go
 
 
@@ -143,7 +144,7 @@ cdef class Checks:
 
         `model_id` picks a model (default: the newest). `at_least` is a revision that the answer must not be older than: StoreError `stale` otherwise.
         Raises RequestError for a malformed name and for a type or relation that the model does not have; a name that nothing mentions is an honest False
-        (or what a wildcard, or a userset's own relation, grants). The semantics are OpenFGA's: docs/semantics.md.
+        (or what a wildcard, or a userset's own relation, grants). The semantics are OpenFGA's: docs/answers.md.
 
         >>> engine.check("user:anne", "viewer", "document:plan")
         True
@@ -158,18 +159,18 @@ cdef class Checks:
         if context is not None or contextual_tuples:
             refuse_extras(context, contextual_tuples)
         checker = self.state.take()
-        model = self.state.plan(model_id)
-        if at_least is not None:
-            self.fresh(at_least)
-        plan = self.asker(model, subject, &asker)
-        self.target(model, self.relation_symbol(model, relation), relation, object, &asker, &node, &id)
-        if not checker_begin(&checker.c, checker.version.tables, checker.version.table_count, &plan.c, asker.id, NULL, self.state.visited_max):
-            raise MemoryError()
-        answer = ask(&checker.c, node, id)
-        error = checker.c.run.error
-        self.state.visited += checker.c.run.visited
-        self.state.checks += 1
-        self.state.give(checker)
+        try:
+            model = self.state.plan(model_id)
+            if at_least is not None:
+                self.fresh(at_least)
+            plan = self.asker(model, subject, &asker)
+            self.target(model, self.relation_symbol(model, relation), relation, object, &asker, &node, &id)
+            self.state.begin(checker, plan, asker.id, False)
+            answer = ask(&checker.c, node, id)
+            error = checker.c.run.error
+            self.state.checks += 1
+        finally:
+            self.state.give(checker)
         if error:
             raise kernel_error(error)
         return answer
@@ -185,7 +186,7 @@ cdef class Checks:
         cdef Checker checker
         cdef Py_ssize_t i, count
         cdef int symbol
-        cdef list items, out
+        cdef list items
         cdef uint32_t* nodes = NULL
         cdef uint32_t* ids = NULL
         cdef uint8_t* answers = NULL
@@ -195,12 +196,12 @@ cdef class Checks:
         items = batch_items(objects, "objects")
         count = PyList_GET_SIZE(items)
         checker = self.state.take()
-        model = self.state.plan(model_id)
-        if at_least is not None:
-            self.fresh(at_least)
-        plan = self.asker(model, subject, &asker)
-        symbol = self.relation_symbol(model, relation)
         try:
+            model = self.state.plan(model_id)
+            if at_least is not None:
+                self.fresh(at_least)
+            plan = self.asker(model, subject, &asker)
+            symbol = self.relation_symbol(model, relation)
             nodes = <uint32_t*>malloc(9 * <size_t>(count + 1))
             if nodes == NULL:
                 raise MemoryError()
@@ -212,8 +213,7 @@ cdef class Checks:
                 except FgaError as error:
                     error.index = i
                     raise
-            if not checker_begin(&checker.c, checker.version.tables, checker.version.table_count, &plan.c, asker.id, NULL, self.state.visited_max):
-                raise MemoryError()
+            self.state.begin(checker, plan, asker.id, count >= BUILD_ITEMS)
             if count >= NOGIL_ITEMS:
                 with nogil:
                     failed = answer_many(checker, nodes, ids, count, answers)
@@ -223,12 +223,10 @@ cdef class Checks:
                 raised = kernel_error(checker.c.run.error)
                 raised.index = failed
                 raise raised
-            self.state.visited += checker.c.run.visited
             self.state.checks += count
-            self.state.give(checker)
-            out = [answers[i] != 0 for i in range(count)]
-            return out
+            return [answers[i] != 0 for i in range(count)]
         finally:
+            self.state.give(checker)
             free(nodes)
 
     def batch_check(self, questions, *, context=None, contextual_tuples=(), model_id=None, at_least=None):
@@ -251,44 +249,42 @@ cdef class Checks:
         items = batch_items(questions, "questions")
         count = PyList_GET_SIZE(items)
         checker = self.state.take()
-        model = self.state.plan(model_id)
-        if at_least is not None:
-            self.fresh(at_least)
-        answers = [False] * count
-        for i in range(count):
-            item = <object>PyList_GET_ITEM(items, i)
-            try:
-                if type(item) is tuple and len(<tuple>item) == 3:
-                    subject, relation, object = <tuple>item
-                elif isinstance(item, Question):
-                    refuse_extras(item.context, item.contextual_tuples)
-                    subject, relation, object = item.subject, item.relation, item.object
-                else:
-                    raise RequestError("a question is a triple (subject, relation, object) or a fgacore.Question")
-                if plan is None or subject is not asked:
-                    asked = None
-                    plan = self.asker(model, subject, &asker)
-                    asked = subject
-                    begun = False
-                self.target(model, self.relation_symbol(model, relation), relation, object, &asker, &node, &id)
-                if not begun:
-                    if not checker_begin(
-                            &checker.c, checker.version.tables, checker.version.table_count, &plan.c, asker.id, NULL, self.state.visited_max):
-                        raise MemoryError()
-                    begun = True
-                checker.c.run.visited_max = checker.c.run.visited + self.state.visited_max
-                answer = ask(&checker.c, node, id)
-                if checker.c.run.error:
-                    begun = False
-                    raise kernel_error(checker.c.run.error)
-                answers[i] = answer
-            except FgaError as error:
-                error.index = i
-                errors[i] = error
-        self.state.checks += count
-        if begun:
-            self.state.visited += checker.c.run.visited
-        self.state.give(checker)
+        try:
+            model = self.state.plan(model_id)
+            if at_least is not None:
+                self.fresh(at_least)
+            answers = [False] * count
+            for i in range(count):
+                item = <object>PyList_GET_ITEM(items, i)
+                try:
+                    if type(item) is tuple and len(<tuple>item) == 3:
+                        subject, relation, object = <tuple>item
+                    elif isinstance(item, Question):
+                        refuse_extras(item.context, item.contextual_tuples)
+                        subject, relation, object = item.subject, item.relation, item.object
+                    else:
+                        raise RequestError("a question is a triple (subject, relation, object) or a fgacore.Question")
+                    if plan is None or subject is not asked:
+                        asked = None
+                        plan = self.asker(model, subject, &asker)
+                        asked = subject
+                        begun = False
+                    self.target(model, self.relation_symbol(model, relation), relation, object, &asker, &node, &id)
+                    if not begun:
+                        self.state.begin(checker, plan, asker.id, False)
+                        begun = True
+                    checker.c.run.visited_max = checker.c.run.visited + self.state.visited_max
+                    answer = ask(&checker.c, node, id)
+                    if checker.c.run.error:
+                        begun = False
+                        raise kernel_error(checker.c.run.error)
+                    answers[i] = answer
+                except FgaError as error:
+                    error.index = i
+                    errors[i] = error
+            self.state.checks += count
+        finally:
+            self.state.give(checker)
         return BatchResult(answers, errors)
 
     def check_ids(self, subject_id, relation, object_ids, *, subject_type, object_type, out=None, context=None, contextual_tuples=(), model_id=None,
@@ -310,47 +306,47 @@ cdef class Checks:
         if context is not None or contextual_tuples:
             refuse_extras(context, contextual_tuples)
         checker = self.state.take()
-        model = self.state.plan(model_id)
-        if at_least is not None:
-            self.fresh(at_least)
-        plan = self.asker_by_id(model, subject_id, subject_type, &asker)
-        symbol = self.relation_symbol(model, relation)
-        kind = model.types.get(object_type) if isinstance(object_type, str) else None
-        if kind is None:
-            raise RequestError(f"the model has no type `{object_type}`", code="type_not_found")
-        node = model.node_find(kind, symbol) if symbol >= 0 else 0xFFFFFFFFU
-        if node == 0xFFFFFFFFU:
-            raise RequestError(f"the type `{object_type}` has no relation `{relation}`", code="relation_not_found")
-        array_get(object_ids, &objects, b"I", "object_ids", False)
         try:
-            count = objects.shape[0]
-            if count > batch_max:
-                raise LimitError(f"a batch of more than {batch_max} items (BATCH_ITEMS_MAX)")
-            if out is None:
-                out = numpy.empty(count, numpy.bool_)
-            array_get(out, &answers, b"?B", "out", True)
+            model = self.state.plan(model_id)
+            if at_least is not None:
+                self.fresh(at_least)
+            plan = self.asker_by_id(model, subject_id, subject_type, &asker)
+            symbol = self.relation_symbol(model, relation)
+            kind = model.types.get(object_type) if isinstance(object_type, str) else None
+            if kind is None:
+                raise RequestError(f"the model has no type `{object_type}`", code="type_not_found")
+            node = model.node_find(kind, symbol) if symbol >= 0 else 0xFFFFFFFFU
+            if node == 0xFFFFFFFFU:
+                raise RequestError(f"the type `{object_type}` has no relation `{relation}`", code="relation_not_found")
+            array_get(object_ids, &objects, b"I", "object_ids", False)
             try:
-                if answers.shape[0] != count:
-                    raise RequestError("`out` has another length than `object_ids`")
-                if not checker_begin(&checker.c, checker.version.tables, checker.version.table_count, &plan.c, asker.id, NULL, self.state.visited_max):
-                    raise MemoryError()
-                ids = <const uint32_t*>objects.buf
-                if count >= NOGIL_ITEMS:
-                    with nogil:
+                count = objects.shape[0]
+                if count > batch_max:
+                    raise LimitError(f"a batch of more than {batch_max} items (BATCH_ITEMS_MAX)")
+                if out is None:
+                    out = numpy.empty(count, numpy.bool_)
+                array_get(out, &answers, b"?B", "out", True)
+                try:
+                    if answers.shape[0] != count:
+                        raise RequestError("`out` has another length than `object_ids`")
+                    self.state.begin(checker, plan, asker.id, count >= BUILD_ITEMS)
+                    ids = <const uint32_t*>objects.buf
+                    if count >= NOGIL_ITEMS:
+                        with nogil:
+                            failed = answer_ids(checker, node, ids, count, <uint8_t*>answers.buf)
+                    else:
                         failed = answer_ids(checker, node, ids, count, <uint8_t*>answers.buf)
-                else:
-                    failed = answer_ids(checker, node, ids, count, <uint8_t*>answers.buf)
-                if failed >= 0:
-                    raised = kernel_error(checker.c.run.error)
-                    raised.index = failed
-                    raise raised
+                    if failed >= 0:
+                        raised = kernel_error(checker.c.run.error)
+                        raised.index = failed
+                        raise raised
+                finally:
+                    PyBuffer_Release(&answers)
             finally:
-                PyBuffer_Release(&answers)
+                PyBuffer_Release(&objects)
+            self.state.checks += count
         finally:
-            PyBuffer_Release(&objects)
-        self.state.visited += checker.c.run.visited
-        self.state.checks += count
-        self.state.give(checker)
+            self.state.give(checker)
         return out
 
     cdef Plan asker_by_id(self, ModelPlan model, object subject_id, object subject_type, AskerC* asker):
@@ -499,23 +495,29 @@ cdef int array_get(object array, Py_buffer* buffer, bytes formats, str what, bin
 
 
 cdef Py_ssize_t answer_many(Checker checker, const uint32_t* nodes, const uint32_t* ids, Py_ssize_t count, uint8_t* answers) noexcept nogil:
-    """Answer each; the index of the first that failed, or -1."""
-    cdef Py_ssize_t i
+    """Answer each, in groups that ask for the same node; an index in the first group that failed, or -1."""
+    cdef Py_ssize_t i = 0, n
     cdef uint64_t bound = checker.c.run.visited_max
-    for i in range(count):
-        checker.c.run.visited_max = checker.c.run.visited + bound
-        answers[i] = ask(&checker.c, nodes[i], ids[i])
+    while i < count:
+        n = 1
+        while n < SWEEP and i + n < count and nodes[i + n] == nodes[i]:
+            n += 1
+        checker.c.run.visited_max = checker.c.run.visited + n * bound
+        sweep(&checker.c, nodes[i], ids + i, <uint32_t>n, answers + i)
         if checker.c.run.error:
             return i
+        i += n
     return -1
 
 
 cdef Py_ssize_t answer_ids(Checker checker, uint32_t node, const uint32_t* ids, Py_ssize_t count, uint8_t* answers) noexcept nogil:
-    cdef Py_ssize_t i
+    cdef Py_ssize_t i = 0, n
     cdef uint64_t bound = checker.c.run.visited_max
-    for i in range(count):
-        checker.c.run.visited_max = checker.c.run.visited + bound
-        answers[i] = ask(&checker.c, node, ids[i])
+    while i < count:
+        n = min(<Py_ssize_t>SWEEP, count - i)
+        checker.c.run.visited_max = checker.c.run.visited + n * bound
+        sweep(&checker.c, node, ids + i, <uint32_t>n, answers + i)
         if checker.c.run.error:
             return i
+        i += n
     return -1

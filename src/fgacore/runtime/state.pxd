@@ -5,13 +5,16 @@ from libc.stdint cimport uint32_t, uint64_t
 from fgacore.kernel.check cimport CheckerC
 from fgacore.kernel.names cimport Names
 from fgacore.kernel.plan cimport ModelPlan
+from fgacore.kernel.plan cimport Plan
 from fgacore.kernel.tables cimport Version
+from fgacore.kernel.view cimport CacheC, ViewC
 
 
 cdef class Checker:
     """The memory of one call at a time, from a pool. Owned by the thread that took it."""
     cdef CheckerC c
     cdef Version version         # pinned while it is in use
+    cdef ViewC* view             # of the subject under way, owned until it is given back; NULL: the scratch view
 
 
 cdef class State:
@@ -20,7 +23,9 @@ cdef class State:
     cdef ModelPlan model         # the newest model, or None
     cdef readonly dict models    # model id to ModelPlan
     cdef readonly object symbols # SymbolTable: numbers of types, relations and tables
+    cdef Checker spare           # an idle checker, before those of the list
     cdef list checkers           # idle
+    cdef CacheC cache            # of views
     cdef uint64_t visited_max    # tuples looked at for one question
     cdef uint64_t serial         # of the newest version
     cdef readonly uint64_t visited   # tuples looked at since the store was opened
@@ -28,4 +33,6 @@ cdef class State:
     cdef bint open
     cdef Checker take(self)
     cdef int give(self, Checker checker) except -1
+    cdef int begin(self, Checker checker, Plan plan, uint32_t subject, bint build) except -1
+    cdef int end(self, Checker checker) except -1
     cdef ModelPlan plan(self, object model_id)

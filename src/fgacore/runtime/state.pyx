@@ -3,8 +3,13 @@
 import os
 
 from fgacore.errors import RequestError, StoreError
-from fgacore.kernel.check cimport checker_free
+from fgacore.kernel.check cimport checker_begin, checker_free
+from fgacore.kernel.view cimport cache_close, cache_give, cache_open, cache_take
 from fgacore.limits import CHECK_WORK_MAX
+
+
+cdef enum:
+    CHECKERS_IDLE_MAX = 64       # more than that many threads at once allocate anew
 
 
 cdef class Checker:
@@ -26,20 +31,53 @@ cdef class State:
         self.checkers = []
         self.visited_max = CHECK_WORK_MAX
         self.open = True
+        if not cache_open(&self.cache):
+            raise MemoryError()
+
+    def __dealloc__(self):
+        cache_close(&self.cache)
 
     cdef Checker take(self):
         """A checker for one call, holding the newest version."""
         cdef Checker checker
         if not self.open:
             raise StoreError("the engine is closed", code="closed")
-        checker = self.checkers.pop() if self.checkers else Checker.__new__(Checker)
+        checker = self.spare
+        if checker is not None:
+            self.spare = None
+        elif self.checkers:
+            checker = self.checkers.pop()
+        else:
+            checker = Checker.__new__(Checker)
         checker.version = self.version
         return checker
 
     cdef int give(self, Checker checker) except -1:
+        """The call is over, well or badly."""
+        self.end(checker)
         checker.version = None
-        if len(self.checkers) < 64:
+        if self.spare is None:
+            self.spare = checker
+        elif len(self.checkers) < CHECKERS_IDLE_MAX:
             self.checkers.append(checker)
+        return 0
+
+    cdef int begin(self, Checker checker, Plan plan, uint32_t subject, bint build) except -1:
+        """Make a checker ready for a subject. build: many questions follow, so a view is worth making at once."""
+        self.end(checker)
+        checker.view = cache_take(&self.cache, &plan.c, plan.serial, subject, checker.version.serial, checker.version.structural, build)
+        if not checker_begin(
+                &checker.c, checker.version.tables, checker.version.table_count, &plan.c, subject, checker.view, self.visited_max):
+            raise MemoryError()
+        return 0
+
+    cdef int end(self, Checker checker) except -1:
+        """Count the work done for a subject and give its view back."""
+        self.visited += checker.c.run.visited
+        checker.c.run.visited = 0
+        if checker.view != NULL:
+            cache_give(&self.cache, checker.view)
+            checker.view = NULL
         return 0
 
     cdef ModelPlan plan(self, object model_id):
@@ -57,6 +95,7 @@ cdef class State:
     def close(self):
         """Refuse further use and let go of what is held."""
         self.open = False
+        self.spare = None
         self.checkers = []
         self.models = {}
         self.model = None
@@ -86,3 +125,7 @@ cdef class State:
     def name_table(self):
         """The store's names."""
         return self.names
+
+    def views(self):
+        """(views, bytes, hits, misses, drops) of the cache."""
+        return self.cache.count, self.cache.bytes, self.cache.hits, self.cache.misses, self.cache.drops

@@ -12,7 +12,7 @@ cdef struct ChangeC:             # one tuple of a call, resolved
     uint32_t table               # NO_TABLE: of no table that the store has
     uint32_t object              # id, or PROVISIONAL | number
     uint32_t subject
-    uint32_t reserved
+    uint32_t subject_type        # symbol, of a plain subject; NO_TYPE: a userset or wildcard
 
 cdef struct NewNameC:            # a name that is not interned yet; its text belongs to the caller's str
     const char* text

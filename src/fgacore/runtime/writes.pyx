@@ -6,8 +6,9 @@ from libc.string cimport memcpy, memset
 from fgacore.errors import LimitError, RequestError
 from fgacore.kernel.memory cimport pointers_add, pointers_free
 from fgacore.kernel.names cimport fga_hash, fga_same, names_find
-from fgacore.kernel.plan cimport ModelPlan
+from fgacore.kernel.plan cimport ModelPlan, Plan
 from fgacore.kernel.tables cimport Edit, Version
+from fgacore.kernel.view cimport cache_drop
 from fgacore.limits import WRITE_TUPLES_MAX
 from fgacore.runtime.text cimport SHAPE_BAD, SHAPE_PLAIN, SHAPE_USERSET, SHAPE_WILDCARD, ShapeC, refuse, shape_read, text_of
 from fgacore.tuples import Tuple
@@ -22,30 +23,37 @@ cdef class Writer:
     """The writes of one store. The caller holds the store's write lock through every call."""
 
     cdef State state
+    cdef set structural          # tables that shape closures and parents under any model of the store: usersets, wildcards, parents
     cdef dict admissions         # ModelPlan to {(object type, relation, subject type, subject relation or -1 or -2 for a wildcard): table}
 
     def __cinit__(self, State state not None):
         self.state = state
         self.admissions = {}
+        self.structural = set()
 
-    def add_model(self, ModelPlan model not None, dict admissions not None):
-        """Make a model the newest, in a revision of its own. admissions: which tables it admits. Returns the revision."""
+    def add_model(self, ModelPlan model not None, dict admissions not None, parents):
+        """Make a model the newest, in a revision of its own. admissions: which tables it admits; parents: those that it reads parents from. Returns the revision."""
         cdef Edit edit = Edit(self.state.version, self.state.serial + 1, len(self.state.symbols.tables))
-        cdef Version version = self.publish(edit)
+        cdef Version version
+        for (type, relation, kind), table in admissions.items():
+            if kind[1] is not None or kind[2]:
+                self.structural.add(table)
+        self.structural.update(parents)
+        version = self.publish(edit, True)
         self.admissions[model.model_id] = admissions
         self.state.models[model.model_id] = model
         self.state.model = model
         self.state.version = version
         return version.revision
 
-    cdef Version publish(self, Edit edit):
+    cdef Version publish(self, Edit edit, bint structural):
         """The next version. Arrays that the names replaced go with the version before."""
         cdef size_t i
         self.state.serial = edit.c.stamp
         for i in range(self.state.names.retired.count):
             pointers_add(&edit.c.retired, self.state.names.retired.items[i])
         pointers_free(&self.state.names.retired, False)
-        return edit.publish(self.state.version.revision + 1)
+        return edit.publish(self.state.version.revision + 1, structural)
 
     def write(self, list writes not None, list deletes not None, bint ignore_duplicate, bint ignore_missing, model_id=None):
         """Apply deletes, then writes, all or nothing. Returns (revision, tuples written, tuples deleted).
@@ -105,7 +113,9 @@ cdef class Writer:
             add_all(edit, changes + n_deletes, n_writes)
             for table in {changes[i].table for i in range(min(total, SORT_FROM))} if total <= SORT_FROM else range(edit.table_count):
                 edit.settle(table)
-            self.state.version = self.publish(edit)
+            newest = self.publish(edit, self.shapes(changes, total))
+            self.state.version = newest      # no call can begin between this and the dropping of views: both are under the GIL, and nothing lets go of it
+            self.drop_views(changes, total)
             return self.state.version.revision, written, deleted
         finally:
             free(changes)
@@ -123,7 +133,36 @@ cdef class Writer:
         for table in range(edit.table_count):
             edit.merge(table)
         self.state.serial = edit.c.stamp
-        self.state.version = edit.publish(version.revision)
+        self.state.version = edit.publish(version.revision, False)
+
+    cdef bint shapes(self, const ChangeC* changes, Py_ssize_t total) except -1:
+        """Whether any change is of a structural table."""
+        cdef Py_ssize_t i
+        cdef uint32_t last = NO_TABLE
+        for i in range(total):
+            if changes[i].table != NO_TABLE and changes[i].table != last:
+                last = changes[i].table
+                if last in self.structural:
+                    return True
+        return False
+
+    cdef int drop_views(self, const ChangeC* changes, Py_ssize_t total) except -1:
+        """End the views of the plain subjects that were written about; structural changes end all views by the version's number."""
+        cdef Py_ssize_t i
+        cdef uint32_t type
+        cdef ModelPlan model
+        cdef list models
+        if self.state.cache.count == 0:
+            return 0
+        models = list(self.state.models.values())
+        for i in range(total):
+            if changes[i].table == NO_TABLE or changes[i].subject_type == NO_TYPE:
+                continue
+            type = changes[i].subject_type
+            for model in models:
+                if type < model.plain_count and model.plain_plans[type] != NULL:
+                    cache_drop(&self.state.cache, (<Plan>model.plain_plans[type]).serial, changes[i].subject)
+        return 0
 
     # ---- from texts to changes ----
 
@@ -184,6 +223,7 @@ cdef class Writer:
             raise
         change.table = table
         change.subject = 0
+        change.subject_type = subject_symbol if kind == SHAPE_PLAIN else NO_TYPE
         if kind != SHAPE_WILDCARD:
             change.subject = self.name_id(subject_text, subject_shape.end, subject_symbol, fresh)
         change.object = self.name_id(object_text, <uint32_t>object_length, type_symbol, fresh)
@@ -216,9 +256,10 @@ cdef class Writer:
         relation = symbols.relations.get(parts[1])
         if kind == SHAPE_USERSET:
             member = symbols.relations.get(subject_text[subject_shape.end + 1:subject_length].decode(), -1)
+        subject_symbol = symbols.types.get(subject_text[:subject_shape.colon].decode())
         table = symbols.tables.get((
-            symbols.types.get(object_text[:object_shape.colon].decode()), relation,
-            (symbols.types.get(subject_text[:subject_shape.colon].decode()), member, kind == SHAPE_WILDCARD), ""))
+            symbols.types.get(object_text[:object_shape.colon].decode()), relation, (subject_symbol, member, kind == SHAPE_WILDCARD), ""))
+        change.subject_type = NO_TYPE if subject_symbol is None or kind != SHAPE_PLAIN else subject_symbol
         change.table = NO_TABLE if table is None else table
         change.subject = 0
         change.object = self.name_id(object_text, <uint32_t>object_length, NO_TYPE, fresh)

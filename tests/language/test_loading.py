@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from language.faults import document, faults, issues
 
 from fgacore import language
 from fgacore.errors import ModelError, RequestError
+from language.faults import document, faults, issues
 
 TEXT = document("r: [user]")
 MODEL = language.parse(TEXT)
@@ -36,7 +36,9 @@ def test_other_things_are_refused(source: Any) -> None:
     assert caught.value.code == "invalid_request"
 
 
-@pytest.mark.parametrize("source", [document("r: missing"), {"schema_version": "1.1", "type_definitions": [{"type": "self"}]}, '{"schema_version": "2"}'])
+@pytest.mark.parametrize(
+    "source", [document("r: missing"), {"schema_version": "1.1", "type_definitions": [{"type": "self"}]}, '{"schema_version": "2"}']
+)
 def test_what_is_loaded_is_valid(source: Any) -> None:
     with pytest.raises(ModelError):
         language.load(source)
