@@ -48,7 +48,7 @@ class Question(NamedTuple):
 class Adapter(Protocol):
     """A store of tuples under a sequence of models; the newest model answers."""
 
-    def write_model(self, source: str | Path) -> None: ...
+    def write_model(self, source: str | Path | dict[str, Any]) -> object: ...
 
     def write(self, tuples: Iterable[Triple]) -> None: ...
 
@@ -78,7 +78,7 @@ class OracleAdapter:
         self.model: Model | None = None
         self._oracle: Oracle | None = None
 
-    def write_model(self, source: str | Path) -> None:
+    def write_model(self, source: str | Path | dict[str, Any]) -> None:
         self.model = language.load(source)
         self._oracle = None
 
@@ -119,12 +119,11 @@ class EngineAdapter:
     reported as None.
     """
 
-    def __init__(self, engine: Any = None) -> None:
-        self.engine = fgacore.open(":memory:") if engine is None else engine
+    def __init__(self) -> None:
+        self.engine = fgacore.open(":memory:")
 
-    def write_model(self, source: str | Path) -> str:
-        model_id: str = self.engine.write_model(source)
-        return model_id
+    def write_model(self, source: str | Path | dict[str, Any]) -> str:
+        return self.engine.write_model(source)
 
     def write(self, tuples: Iterable[Triple]) -> None:
         batch = list(tuples)
@@ -181,7 +180,7 @@ class EngineAdapter:
         return answers
 
     def _batch_check(self, questions: Sequence[Question], options: dict[str, Any]) -> list[Answer]:
-        result = self.engine.batch_check([tuple(question) for question in questions], **options)
+        result = self.engine.batch_check([(question.subject, question.relation, question.object) for question in questions], **options)
         answers: list[Answer] = [_bool(answer) for answer in result]
         for index, error in result.errors.items():
             assert isinstance(error, RequestError), error

@@ -214,14 +214,15 @@ def _type(source: Choices, name: str, types: dict[str, bool], relations: dict[st
 def _tie(source: Choices, name: str, built: dict[str, Relation], first: str, second: str) -> None:
     """Make what is subtracted from the first relation depend on the first: chance alone seldom ties such a knot."""
     user, everyone = Restriction("user"), Restriction("user", wildcard=True)
-    base = pick(source, [This(), Union((This(), built[first].rewrite))])
+    bases: list[Rewrite] = [This(), Union((This(), built[first].rewrite))]
+    base = pick(source, bases)
     built[first] = Relation(
         first,
         pick(source, [Difference(base, ComputedUserset(second)), Difference(base, Difference(This(), ComputedUserset(second)))]),
         tuple(dict.fromkeys((*built[first].restrictions, user, everyone))),
     )
-    rewrite = pick(source, [This(), Union((This(), built[second].rewrite)), Difference(This(), built[second].rewrite)])
-    built[second] = Relation(second, rewrite, tuple(dict.fromkeys((Restriction(name, first), *built[second].restrictions, user))))
+    rewrites: list[Rewrite] = [This(), Union((This(), built[second].rewrite)), Difference(This(), built[second].rewrite)]
+    built[second] = Relation(second, pick(source, rewrites), tuple(dict.fromkeys((Restriction(name, first), *built[second].restrictions, user))))
 
 
 def _rewrite(

@@ -27,7 +27,9 @@ class ModelIssue:
 
     def __str__(self) -> str:
         place = f"{self.line}:{self.column}: " if self.line else ""
-        return f"{self.file}:{place}{self.message}" if self.file else f"{place}{self.message}"
+        if not self.file:
+            return f"{place}{self.message}"
+        return f"{self.file}:{place}{self.message}" if place else f"{self.file}: {self.message}"
 
 
 class FgaError(Exception):
@@ -82,4 +84,51 @@ class InternalError(FgaError):
 
 
 # Stable: do not change a code or its class. docs/errors.md has a line for each; tests/test_errors.py holds both to this list.
-CODES: dict[str, type[FgaError]] = {}
+CODES: dict[str, type[FgaError]] = {
+    "invalid_model": ModelError,
+    "syntax_error": ModelError,
+    "schema_version_required": ModelError,
+    "invalid_schema": ModelError,
+    "invalid_name": ModelError,
+    "reserved_type_keywords": ModelError,
+    "reserved_relation_keywords": ModelError,
+    "duplicated_error": ModelError,
+    "missing_definition": ModelError,
+    "invalid_type": ModelError,
+    "invalid_relation_type": ModelError,
+    "invalid_relation_on_tupleset": ModelError,
+    "tupleuserset_not_direct": ModelError,
+    "relation_no_entry_point": ModelError,
+    "relation_cycle": ModelError,
+    "relation_not_assignable": ModelError,
+    "assignable_relation_must_have_type": ModelError,
+    "invalid_rewrite": ModelError,
+    "invalid_condition": ModelError,
+    "condition_not_defined": ModelError,
+    "condition_not_used": ModelError,
+    "different_nested_condition_name": ModelError,
+    "conditions_unsupported": ModelError,
+    "not_expressible": ModelError,
+    "not_a_module": ModelError,
+    "invalid_contents_item": ModelError,
+    "module_not_readable": ModelError,
+    "multiple_modules_in_file": ModelError,
+    "invalid_request": RequestError,
+    "invalid_subject": RequestError,
+    "invalid_object": RequestError,
+    "invalid_relation": RequestError,
+    "invalid_tuple": RequestError,
+    "type_not_found": RequestError,
+    "relation_not_found": RequestError,
+    "model_not_found": RequestError,
+    "no_model": RequestError,
+    "duplicate_tuple": RequestError,
+    "tuple_exists": RequestError,
+    "tuple_missing": RequestError,
+    "not_supported": RequestError,
+    "limit_exceeded": LimitError,
+    "store_unavailable": StoreError,
+    "closed": StoreError,
+    "stale": StoreError,
+    "internal": InternalError,
+}

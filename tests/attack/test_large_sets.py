@@ -52,6 +52,7 @@ class Link:
     base: tuple[Triple, ...] = ()
     base_of: Callable[[int], Triple] | None = None
     negated: bool = False
+    asked: int = 150  # numbers at random and as many members, in each phase
 
 
 LINKS = {
@@ -69,6 +70,7 @@ LINKS = {
         lambda i: (f"folder:{i}", "parent", "doc:hub"),
         lambda i: (f"user:{i}", "viewer", "doc:hub"),
         base_of=lambda i: (f"user:{i}", "viewer", f"folder:{i}"),
+        asked=20,  # a question may cost each of the parents
     ),
     "one parent of many": Link(
         lambda i: ("folder:hub", "parent", f"doc:{i}"), lambda i: ("user:hub", "viewer", f"doc:{i}"), base=(("user:hub", "viewer", "folder:hub"),)
@@ -139,9 +141,9 @@ class Growing:
 
     def verify(self, told: str) -> None:
         engine, link, held = self.engine, self.link, self.held
-        numbers = {0, 1, 65_535, 65_536, 65_537, 131_071, 131_072, UNIVERSE - 1, *self.rng.sample(range(UNIVERSE), 150)}
+        numbers = {0, 1, 65_535, 65_536, 65_537, 131_071, 131_072, UNIVERSE - 1, *self.rng.sample(range(UNIVERSE), link.asked)}
         members = sorted(held)
-        numbers.update(members[:3], members[-3:], self.rng.sample(members, min(len(members), 150)))
+        numbers.update(members[:3], members[-3:], self.rng.sample(members, min(len(members), link.asked)))
         asked = sorted(numbers)
         if self.rng.random() < 0.5:
             self.rng.shuffle(asked)

@@ -87,13 +87,15 @@ class Lockstep:
         self.write(make_tuples(source, self.models[-1][1], 1 + source.below(3)), some(source, list(self.tuples), 1 + source.below(3)))
 
     def any_question(self, source: Choices) -> None:
-        """All there is to ask about one subject, or a mixed handful; under any model, by the paths in any order."""
+        """All there is to ask about one subject, or some of it, or a mixed handful; under any model, by the paths in any order."""
         model_index = pick(source, [None, *range(len(self.models))])
         model = self.models[-1 if model_index is None else model_index][1]
         paths = some(source, PATHS, len(PATHS))
         if source.below(3):
             subject = make_subject(source, model)
             questions = all_questions(subject, model)
+            if source.below(3) == 2:
+                questions = some(source, questions, 1 + source.below(12))
         else:
             questions = [make_question(source, model) for _ in range(1 + source.below(10))]
         self.ask(questions, model_index, paths)

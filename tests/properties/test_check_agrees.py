@@ -24,7 +24,7 @@ from strategies import IDS, UNSEEN, RandomChoices, Tape, all_questions, make_mod
 SEED = int(os.environ.get("FGACORE_SEED") or random.SystemRandom().randrange(1 << 32))
 
 
-@settings(max_examples=5_000 if SOAK else 150)
+@settings(max_examples=5_000 if SOAK else 400)
 @given(tapes(220))
 def test_all_paths_agree_before_and_after_a_merge(source: Tape) -> None:
     lockstep = Lockstep()
@@ -39,7 +39,7 @@ def test_all_paths_agree_before_and_after_a_merge(source: Tape) -> None:
     lockstep.close()
 
 
-@settings(max_examples=5_000 if SOAK else 100)
+@settings(max_examples=5_000 if SOAK else 250)
 @given(tapes(350))
 def test_tuples_of_an_older_model_count_only_where_the_model_in_use_admits_them(source: Tape) -> None:
     lockstep = Lockstep()
@@ -101,7 +101,7 @@ class Histories(RuleBasedStateMachine):
 
 
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(max_examples=2_000 if SOAK else 50, stateful_step_count=60 if SOAK else 25)
+TestHistories.settings = settings(max_examples=2_000 if SOAK else 100, stateful_step_count=60 if SOAK else 25)
 
 
 @pytest.mark.parametrize("number", range(64 if SOAK else 4))
@@ -109,7 +109,7 @@ def test_long_histories_agree(number: int) -> None:
     seed = f"{SEED}-{number}"
     print(f"FGACORE_SEED={SEED}, number {number}")
     source = RandomChoices(seed)
-    for _ in range(100 if SOAK else 25):
+    for _ in range(100 if SOAK else 40):
         lockstep = Lockstep()
         lockstep.any_model(source)
         for _ in range(30):
@@ -122,7 +122,7 @@ def test_every_question_of_a_dense_world_agrees(number: int) -> None:
     """As many tuples as a world of three ids holds, and everything that can be asked of it."""
     print(f"FGACORE_SEED={SEED}, number {number}")
     source = RandomChoices(f"{SEED}-dense-{number}")
-    for _ in range(20 if SOAK else 6):
+    for _ in range(20 if SOAK else 8):
         lockstep = Lockstep()
         lockstep.any_model(source)
         model = lockstep.models[0][1]
@@ -201,7 +201,7 @@ def test_sets_too_large_for_a_run_agree() -> None:
     lockstep.close()
 
 
-@settings(max_examples=1_000 if SOAK else 40)
+@settings(max_examples=1_000 if SOAK else 60)
 @given(tapes(200))
 def test_the_id_none_equals_nothing(source: Tape) -> None:
     """NONE among the objects is denied, NONE as a userset is denied, NONE as a plain subject has what any name never seen has."""

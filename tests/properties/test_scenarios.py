@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
 
@@ -13,16 +13,16 @@ from properties.scenarios import SCENARIOS, Scenario, Stage, lines, model_text
 class MergedEngine(EngineAdapter):
     """All tuples in the base."""
 
-    def write(self, tuples: object) -> None:
-        super().write(tuples)  # type: ignore[arg-type]
+    def write(self, tuples: Iterable[Triple]) -> None:
+        super().write(tuples)
         self.engine.merge()
 
 
 class HalfMergedEngine(EngineAdapter):
     """Every second tuple in the base, the others in the delta, and all of them deleted and written again."""
 
-    def write(self, tuples: object) -> None:
-        batch: list[Triple] = list(tuples)  # type: ignore[call-overload]
+    def write(self, tuples: Iterable[Triple]) -> None:
+        batch = list(tuples)
         super().write(batch[::2])
         self.engine.merge()
         super().write(batch[1::2])

@@ -341,7 +341,8 @@ cdef void sweep(CheckerC* checker, uint32_t node, const uint32_t* objects, uint3
     if n.entry < 0:
         memset(out, n.entry == VERDICT_TRUE, count)
         return
-    if n.entry - n.first >= SWEEP_OPS or count < 4:
+    # A node that may be undefined is asked whole: undefined counts as no at the end, which is not what a subtraction may take for no on the way.
+    if n.entry - n.first >= SWEEP_OPS or count < 4 or n.uncertain:
         for i in range(count):
             out[i] = ask(checker, node, objects[i])
             if run.error:

@@ -886,11 +886,12 @@ cdef class Edit:
         """The version, which takes over what the edit allocated. The version before is given what it must keep for its readers."""
         cdef Version version = Version.__new__(Version)
         cdef size_t i
+        pointers_reserve(&self.before.retired, self.c.retired.count)    # the last that can fail
         version.tables = self.tables
         version.table_count = self.table_count
         version.revision = revision
         version.serial = self.c.stamp
-        pointers_reserve(&self.before.retired, self.c.retired.count)
+        version.structural = self.c.stamp if structural else self.before.structural
         for i in range(self.c.retired.count):    # the caller may have added blocks of the names
             pointers_add(&self.before.retired, self.c.retired.items[i])
         pointers_free(&self.c.discarded, True)

@@ -78,16 +78,19 @@ class _Gates:
         return is_open
 
 
-def entry_points(model: Model, tuplesets: Tuplesets | None = None) -> set[Place]:
+def entry_points(model: Model, tuplesets: Tuplesets | None = None, *, strict: bool = False) -> set[Place]:
     """The relations that somebody can hold: a stored tuple can lead to them.
 
-    A union needs one operand, an intersection all, and so does an exclusion: what is taken away must itself be possible.
+    A union needs one operand, an intersection all, an exclusion its base; and what is taken away must be possible too, or the relation is not counted.
+    It may be possible through the relation itself: `win: [player] but not win from rival` has an entry point, though a search that follows the
+    subtraction first finds a loop. `strict` counts as the language's own tools do: an exclusion needs both sides at once.
     """
     net = _Gates()
     relations = {(name, relation): net.gate(1) for name, definition in model.types.items() for relation in definition.relations}
     through: dict[tuple[str, str, str], int] = {}
     tuplesets = tuplesets or Tuplesets(model)
     opened: list[int] = []
+    taken: list[tuple[Place, int]] = []
 
     def operand(rewrite: Rewrite, definition: TypeDefinition, place: Place) -> int:
         """The gate of an operand that has no operands of its own."""
@@ -117,13 +120,17 @@ def entry_points(model: Model, tuplesets: Tuplesets | None = None) -> set[Place]
                 if isinstance(node, (This, ComputedUserset, TupleToUserset)):
                     net.outputs[operand(node, definition, place)].append(output)
                     continue
+                if isinstance(node, Difference) and not strict:
+                    taken.append((place, net.gate(1)))
+                    stack += [(node.base, output), (node.subtract, taken[-1][1])]
+                    continue
                 children = (node.base, node.subtract) if isinstance(node, Difference) else node.children
                 gate = net.gate(1 if isinstance(node, Union) else len(children))
                 net.outputs[gate].append(output)
                 stack += ((child, gate) for child in children)
 
     is_open = net.open(opened)
-    return {place for place, gate in relations.items() if is_open[gate]}
+    return {place for place, gate in relations.items() if is_open[gate]} - {place for place, gate in taken if not is_open[gate]}
 
 
 def _computed(rewrite: Rewrite) -> list[str]:

@@ -73,7 +73,7 @@ def find_issues(model: Model, issues: Issues, *, strict: bool) -> None:
     judge.references()
     # A missing relation leaves others without an entry point: telling those too would hide the cause.
     if len(issues.found) == before:
-        judge.loops()
+        judge.loops(strict)
     if strict:
         judge.duplicates()
     judge.conditions(strict)
@@ -227,9 +227,9 @@ class _Judge:
 
     # Loops
 
-    def loops(self) -> None:
+    def loops(self, strict: bool) -> None:
         """Every relation can be held by somebody, and no relation is computed from itself."""
-        found = entry_points(self.model, self.tuplesets)
+        found = entry_points(self.model, self.tuplesets, strict=strict)
         cyclic = on_cycles(self.model)
         for relation in self.relations():
             place = (self.definition.name, self.name)
