@@ -44,7 +44,7 @@ DIRECTIVES = {
 }
 
 
-# Never -march=native: a wheel runs on other machines than the one that built it.
+# A wheel runs on other machines than the one that built it: no flag asks for this one's own.
 BASELINE = ["-msse4.2", "-mpopcnt"] if platform.machine().lower() in ("x86_64", "amd64") else []
 
 

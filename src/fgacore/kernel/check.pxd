@@ -14,6 +14,11 @@ from fgacore.kernel.tables cimport TableC
 from fgacore.kernel.view cimport RunC, ViewC
 
 cdef enum:
+    NO = 0
+    YES = 1
+    UNKNOWN = 2                  # not found within the budget
+
+cdef enum:
     FRAMES_MAX = 64              # of a walk; deeper data goes to the solver
     WALK_FIRST = 256             # frames and members that the first walk may take
     WALK_SECOND = 4096           # and the second; together some tens of microseconds before the solver is set up
@@ -27,6 +32,7 @@ cdef struct CheckerC:            # the memory of a call: one thread owns it whil
 
 
 cdef bint checker_begin(CheckerC* checker, TableC** tables, uint32_t table_count, const PlanC* plan, uint32_t subject, ViewC* view, uint64_t visited_max) noexcept nogil
+cdef int ask_bounded(CheckerC* checker, uint32_t node, uint32_t object) noexcept nogil
 cdef bint ask(CheckerC* checker, uint32_t node, uint32_t object) noexcept nogil
 cdef void sweep(CheckerC* checker, uint32_t node, const uint32_t* objects, uint32_t count, uint8_t* out) noexcept nogil
 cdef void checker_free(CheckerC* checker) noexcept nogil

@@ -5,18 +5,16 @@ from libc.string cimport memset
 from fgacore.kernel.plan cimport OP_CALL, OP_CLOSURE, OP_DIRECT, OP_EXISTS, OP_SELF, OP_WILDCARD, VERDICT_FALSE, VERDICT_TRUE, OpC, PlanNodeC
 from fgacore.kernel.sets cimport NONE, RUN, IterC, SetC, iter_next, iter_start, run_contains, set_contains
 from fgacore.kernel.solve cimport solve, solver_free, solver_reset
-from fgacore.kernel.tables cimport SideC, side_get
+from fgacore.kernel.tables cimport SideC, popcount, side_get
 from fgacore.kernel.view cimport (
-    CLOSURE_UNKNOWN, CLOSURE_YES, ERROR_WORK, MEMO_FALSE, MEMO_TRUE, MEMO_UNKNOWN, closure_test, memo_get, memo_put, run_table, view_free, view_reset,
+    CLOSURE_UNKNOWN, CLOSURE_YES, DIRECT_NONE, DIRECT_UNKNOWN, ERROR_WORK, MEMO_FALSE, MEMO_TRUE, MEMO_UNKNOWN, DirectC, closure_test, direct_build,
+    direct_has, memo_get, memo_put, run_table, view_free, view_reset,
 )
 
 cdef extern from *:
     int ctz "__builtin_ctzll"(unsigned long long) nogil
 
 cdef enum:
-    NO = 0
-    YES = 1
-    UNKNOWN = 2
     FEW = 16                     # objects of a subject that a sweep compares rather than looks up
     SWEEP_OPS = 256              # operations of a node that can be swept; larger ones are asked one by one
 
@@ -148,6 +146,10 @@ cdef int walk(RunC* run, int32_t op, uint32_t object, uint64_t budget) noexcept 
             member = object
             single = 1
         else:
+            if kept and o.code == OP_DIRECT and run.view.directs[o.closure].state != DIRECT_UNKNOWN:
+                # What the view has: all of the subject's own tuples in the table.
+                op = o.if_true if direct_has(&run.view.directs[o.closure], object) else o.if_false
+                continue
             table = run_table(run, o.table)
             if table == NULL or not side_get(&table.forward, object, &s):
                 op = o.if_false
@@ -218,17 +220,22 @@ cdef int walk(RunC* run, int32_t op, uint32_t object, uint64_t budget) noexcept 
 
 cdef bint ask(CheckerC* checker, uint32_t node, uint32_t object) noexcept nogil:
     """Whether the subject holds a node on an object. Where run.error is set the answer is no and means nothing."""
-    cdef RunC* run = &checker.run
-    cdef int answer
-    answer = walk(run, run.plan.nodes[node].entry, object, WALK_FIRST)
-    if answer == UNKNOWN and not run.error and not checker.solved:
-        answer = walk(run, run.plan.nodes[node].entry, object, WALK_SECOND)
+    cdef int answer = ask_bounded(checker, node, object)
     if answer != UNKNOWN:
         return answer == YES
-    if run.error:
+    if checker.run.error:
         return 0
     checker.solved = 1
-    return solve(&checker.solver, run, node, object)
+    return solve(&checker.solver, &checker.run, node, object)
+
+
+cdef int ask_bounded(CheckerC* checker, uint32_t node, uint32_t object) noexcept nogil:
+    """YES, NO, or UNKNOWN after some tens of microseconds at most."""
+    cdef RunC* run = &checker.run
+    cdef int answer = walk(run, run.plan.nodes[node].entry, object, WALK_FIRST)
+    if answer == UNKNOWN and not run.error and not checker.solved:
+        answer = walk(run, run.plan.nodes[node].entry, object, WALK_SECOND)
+    return answer
 
 
 cdef bint callee(CheckerC* checker, const OpC* o, const SetC* s) noexcept nogil:
@@ -259,6 +266,7 @@ cdef uint64_t sweep_op(CheckerC* checker, const OpC* o, const uint32_t* objects,
     cdef RunC* run = &checker.run
     cdef const TableC* table = NULL
     cdef const SideC* side = NULL
+    cdef const DirectC* direct
     cdef const uint32_t* few
     cdef SetC s
     cdef uint64_t yes = 0, left, bit
@@ -284,6 +292,17 @@ cdef uint64_t sweep_op(CheckerC* checker, const OpC* o, const uint32_t* objects,
     if table == NULL:
         return 0
     side = &table.forward
+    if o.code == OP_DIRECT and run.view.kept and (
+            run.view.directs[o.closure].state != DIRECT_UNKNOWN or direct_build(run, o.table, o.closure, <uint64_t>popcount(open)) != DIRECT_UNKNOWN):
+        direct = &run.view.directs[o.closure]
+        if direct.state == DIRECT_NONE:
+            return 0
+        left = open
+        while left:
+            i = <uint32_t>ctz(left)
+            left &= left - 1
+            yes |= <uint64_t>direct_has(direct, objects[i]) << i
+        return yes
     if o.code == OP_DIRECT:
         # Where the subject has few objects in the table they are compared at once; none at all is a no for the whole group.
         if not side_get(&table.reverse, run.subject, &s):

@@ -35,7 +35,7 @@ cdef struct OpC:
     uint8_t ordinal              # number of this call within its node, 0 to 63; 64 and above share 63 and are not remembered as done
     uint32_t table               # table id
     uint32_t node                # callee of OP_EXISTS, OP_CALL; for OP_CLOSURE the same set walked down
-    uint32_t closure             # of OP_CLOSURE
+    uint32_t closure             # of OP_CLOSURE; of OP_DIRECT the number of its table among the plan's direct tables
     int32_t if_true              # operation or verdict
     int32_t if_false
 
@@ -71,6 +71,7 @@ cdef struct PlanC:
     uint32_t closure_count
     uint32_t group_count
     uint32_t memo_count
+    uint32_t direct_count        # tables that OP_DIRECT reads
     uint32_t* own_closures       # own_count of them: those that hold the asking userset's own object
     uint32_t own_count
 
@@ -92,6 +93,9 @@ cdef class ModelPlan:
     cdef dict others             # kind to Plan
     cdef dict relations          # relation name to symbol
     cdef dict types              # type name to symbol
+    cdef str asked_relation      # the relation asked last, and its symbol: callers ask with the same str object again and again
+    cdef int asked_symbol
+    cdef int relation_slow(self, object relation) except -2
     cdef uint32_t node_find(self, uint32_t type, uint32_t relation) noexcept nogil
     cdef Plan plan_of(self, object kind)
 
@@ -105,3 +109,10 @@ cdef inline uint32_t node_find(const uint64_t* slots, uint64_t mask, uint32_t ty
             return <uint32_t>slots[at]
         at = (at + 1) & mask
     return 0xFFFFFFFFU
+
+
+cdef inline int relation_find(ModelPlan model, object relation) except -2:
+    """The symbol of a relation's name, or -1 where no type of the model has it. Raises RequestError for what is no text."""
+    if relation is model.asked_relation:
+        return model.asked_symbol
+    return model.relation_slow(relation)

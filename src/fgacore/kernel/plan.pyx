@@ -2,6 +2,7 @@
 
 from libc.stdlib cimport calloc, free
 
+from fgacore.errors import RequestError
 from fgacore.kernel.sets cimport NONE
 
 
@@ -63,10 +64,14 @@ cdef class Plan:
                 raise ValueError("a node whose operations begin nowhere")
             if c.nodes[i].entry >= <int32_t>c.op_count or c.nodes[i].entry < VERDICT_TRUE or c.nodes[i].component >= c.component_count:
                 raise ValueError("a node that begins nowhere")
+        directs = {}
         for i in range(c.op_count):
+            if c.ops[i].code == OP_DIRECT:
+                c.ops[i].closure = directs.setdefault(c.ops[i].table, len(directs))
             if (c.ops[i].code == OP_EXISTS or c.ops[i].code == OP_CLOSURE) and c.nodes[c.ops[i].node].memo == NONE:
                 c.nodes[c.ops[i].node].memo = c.memo_count
                 c.memo_count += 1
+        c.direct_count = len(directs)
         for i, flag in enumerate(parts.unstratified):
             c.unstratified[i] = flag
         for i, group in enumerate(parts.groups):
@@ -136,6 +141,17 @@ cdef class ModelPlan:
 
     cdef uint32_t node_find(self, uint32_t type, uint32_t relation) noexcept nogil:
         return node_find(self.node_slots, self.node_mask, type, relation)
+
+    cdef int relation_slow(self, object relation) except -2:
+        if not isinstance(relation, str):
+            raise RequestError("the relation is not a text", code="invalid_relation")
+        cdef object symbol = self.relations.get(relation)
+        if symbol is None:
+            return -1
+        if type(relation) is str:
+            self.asked_symbol = symbol
+            self.asked_relation = relation
+        return symbol
 
     cdef Plan plan_of(self, object kind):
         """The plan for a kind of subject: (type symbol, relation symbol or None, wildcard)."""

@@ -39,6 +39,7 @@ cdef enum:
     MEMO_FALSE = 2
     MEMO_TRUE = 3
     MEMO_PAGE_BITS = 10          # ids of a page
+    DIRECT_PAGE_BITS = 10        # the same, one bit each
     MEMO_BYTES_MAX = 1 << 22     # of one view; beyond it nothing is added
     CACHE_SETS = 2048            # of two views each
     CACHE_BYTES_MAX = 1 << 26    # of all views; beyond it they are dropped
@@ -46,6 +47,17 @@ cdef enum:
 cdef struct MemoC:               # the pages of one memo node
     uint8_t** pages              # 2^MEMO_PAGE_BITS ids, two bits each; NULL: none known
     uint32_t page_count
+
+cdef enum:
+    DIRECT_UNKNOWN = 0
+    DIRECT_BITS = 1              # all of the subject's objects are in the pages
+    DIRECT_NONE = 2              # it has none
+
+cdef struct DirectC:             # the subject's own tuples in one table, as a bitmap of objects
+    uint8_t** pages              # NULL: none there
+    uint32_t page_count
+    uint32_t state               # DIRECT_*
+    uint64_t asked               # questions about this table so far: the bitmap is made once they outweigh it
 
 cdef struct ViewC:
     uint64_t plan                # serial
@@ -55,7 +67,9 @@ cdef struct ViewC:
     uint8_t stale                # its subject was written about since
     uint8_t kept                 # in the cache: it has a memo; a scratch view has none
     MemoC* memos
+    DirectC* directs
     uint32_t memo_room
+    uint32_t direct_room
     uint64_t bytes               # allocated for the memo
     uint64_t counted             # bytes of the view as the cache has them
     uint64_t* slots              # ALL_ONES: free
@@ -118,6 +132,7 @@ cdef struct CacheC:
     uint64_t drops               # views dropped for room
     uint32_t count               # views
 
+cdef uint32_t direct_build(RunC* run, uint32_t table, uint32_t direct, uint64_t questions) noexcept nogil
 cdef bint memo_put(ViewC* view, uint32_t memo, uint32_t id, bint verdict) noexcept nogil
 cdef ViewC* cache_take(CacheC* cache, const PlanC* plan, uint64_t plan_serial, uint32_t subject, uint64_t version, uint64_t structural, bint build) noexcept
 cdef void cache_give(CacheC* cache, ViewC* view) noexcept
@@ -132,3 +147,30 @@ cdef inline uint8_t memo_get(const ViewC* view, uint32_t memo, uint32_t id) noex
     if (id >> MEMO_PAGE_BITS) >= m.page_count or m.pages[id >> MEMO_PAGE_BITS] == NULL:
         return MEMO_UNKNOWN
     return (m.pages[id >> MEMO_PAGE_BITS][(id & ((1 << MEMO_PAGE_BITS) - 1)) >> 2] >> ((id & 3) << 1)) & 3
+
+
+cdef inline bint direct_has(const DirectC* d, uint32_t id) noexcept nogil:
+    """Of a bitmap that is built: whether the subject is stored on an object."""
+    return (id >> DIRECT_PAGE_BITS) < d.page_count and d.pages[id >> DIRECT_PAGE_BITS] != NULL and (
+        d.pages[id >> DIRECT_PAGE_BITS][(id & ((1 << DIRECT_PAGE_BITS) - 1)) >> 3] >> (id & 7)) & 1
+
+
+cdef inline ViewC* cache_find(CacheC* cache, uint64_t plan_serial, uint32_t subject, uint64_t version, uint64_t structural) noexcept:
+    """The view of a subject where it is there, true for the version, and nobody's; else NULL."""
+    cdef SlotC* slot = &cache.slots[2 * ((((plan_serial << 32) ^ subject) * <uint64_t>0x9E3779B97F4A7C15U) >> 40 & (CACHE_SETS - 1))]
+    cdef ViewC* view
+    if slot.plan != plan_serial or slot.subject != subject:
+        slot += 1
+        if slot.plan != plan_serial or slot.subject != subject:
+            return NULL
+    view = slot.view
+    if view == NULL or view.busy or view.stale or view.low > version or structural > view.low:
+        return NULL
+    return view
+
+
+cdef inline void view_count(CacheC* cache, ViewC* view) noexcept nogil:
+    """Bring the cache's sum of bytes up to date."""
+    cdef uint64_t bytes = sizeof(ViewC) + 8 * (view.mask + 1) + 8 * <uint64_t>view.list_capacity + view.bytes
+    cache.bytes += bytes - view.counted
+    view.counted = bytes

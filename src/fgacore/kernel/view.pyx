@@ -9,6 +9,7 @@ from fgacore.kernel.tables cimport side_get
 
 cdef enum:
     SLOTS_MIN = 64
+    DIRECT_WORTH = 2             # a bitmap is made once twice the questions are as many as the subject's tuples: about 2 ns each
 
 
 cdef bint view_reset(ViewC* view, const PlanC* plan) noexcept nogil:
@@ -50,6 +51,14 @@ cdef bint view_reset(ViewC* view, const PlanC* plan) noexcept nogil:
             view.memos = <MemoC*>grown
             view.memo_room = plan.memo_count
         memset(view.memos, 0, view.memo_room * sizeof(MemoC))
+    if view.kept and plan.direct_count:
+        if view.direct_room < plan.direct_count:
+            grown = realloc(view.directs, plan.direct_count * sizeof(DirectC))
+            if grown == NULL:
+                return 0
+            view.directs = <DirectC*>grown
+            view.direct_room = plan.direct_count
+        memset(view.directs, 0, view.direct_room * sizeof(DirectC))
     if plan.group_count:
         memset(view.groups, 0, plan.group_count * sizeof(GroupC))
         memset(view.counts, 0, plan.closure_count * sizeof(uint32_t))
@@ -64,7 +73,51 @@ cdef void memo_clear(ViewC* view) noexcept nogil:
         free(view.memos[i].pages)
         view.memos[i].pages = NULL
         view.memos[i].page_count = 0
+    for i in range(view.direct_room):
+        for j in range(view.directs[i].page_count):
+            free(view.directs[i].pages[j])
+        free(view.directs[i].pages)
+        memset(&view.directs[i], 0, sizeof(DirectC))
     view.bytes = 0
+
+
+cdef uint32_t direct_build(RunC* run, uint32_t table, uint32_t direct, uint64_t questions) noexcept nogil:
+    """Note that so many questions read the subject's own tuples in a table; make their bitmap once it is worth it. DIRECT_*."""
+    cdef ViewC* view = run.view
+    cdef DirectC* d = &view.directs[direct]
+    cdef const TableC* t = run_table(run, table)
+    cdef IterC it
+    cdef SetC s
+    cdef uint32_t id = 0, last = 0, page
+    if t == NULL or not side_get(&t.reverse, run.subject, &s):
+        d.state = DIRECT_NONE
+        return DIRECT_NONE
+    d.asked += questions
+    if d.asked * DIRECT_WORTH < s.count or view.bytes > MEMO_BYTES_MAX:
+        return DIRECT_UNKNOWN
+    iter_start(&it, &s)
+    while iter_next(&it, &id):
+        last = id
+    if last >= 0x80000000U:
+        return DIRECT_UNKNOWN
+    d.pages = <uint8_t**>calloc((last >> DIRECT_PAGE_BITS) + 1, sizeof(uint8_t*))
+    if d.pages == NULL:
+        return DIRECT_UNKNOWN
+    d.page_count = (last >> DIRECT_PAGE_BITS) + 1
+    view.bytes += d.page_count * sizeof(uint8_t*)
+    iter_start(&it, &s)
+    while iter_next(&it, &id):
+        page = id >> DIRECT_PAGE_BITS
+        if page >= d.page_count:
+            continue
+        if d.pages[page] == NULL:
+            d.pages[page] = <uint8_t*>calloc(1, 1 << (DIRECT_PAGE_BITS - 3))
+            if d.pages[page] == NULL:
+                return DIRECT_UNKNOWN
+            view.bytes += 1 << (DIRECT_PAGE_BITS - 3)
+        d.pages[page][(id & ((1 << DIRECT_PAGE_BITS) - 1)) >> 3] |= <uint8_t>(1 << (id & 7))
+    d.state = DIRECT_BITS
+    return DIRECT_BITS
 
 
 cdef bint memo_put(ViewC* view, uint32_t memo, uint32_t id, bint verdict) noexcept nogil:
@@ -95,6 +148,7 @@ cdef bint memo_put(ViewC* view, uint32_t memo, uint32_t id, bint verdict) noexce
 cdef void view_free(ViewC* view) noexcept nogil:
     memo_clear(view)
     free(view.memos)
+    free(view.directs)
     free(view.slots)
     free(view.list)
     free(view.groups)
@@ -249,13 +303,6 @@ cdef void cache_close(CacheC* cache) noexcept:
 cdef inline SlotC* cache_set(CacheC* cache, uint64_t plan_serial, uint32_t subject) noexcept:
     cdef uint64_t key = (plan_serial << 32) ^ subject
     return &cache.slots[2 * ((key * <uint64_t>0x9E3779B97F4A7C15U) >> 40 & (CACHE_SETS - 1))]
-
-
-cdef void view_count(CacheC* cache, ViewC* view) noexcept:
-    """Bring the cache's sum of bytes up to date."""
-    cdef uint64_t bytes = sizeof(ViewC) + 8 * (view.mask + 1) + 8 * <uint64_t>view.list_capacity + view.bytes
-    cache.bytes += bytes - view.counted
-    view.counted = bytes
 
 
 cdef ViewC* cache_take(CacheC* cache, const PlanC* plan, uint64_t plan_serial, uint32_t subject, uint64_t version, uint64_t structural, bint build) noexcept:

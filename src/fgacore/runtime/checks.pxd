@@ -20,7 +20,8 @@ cdef class Checks:
     cdef bint type_of(self, object type) except -1
     cdef Plan asker(self, ModelPlan model, object subject, AskerC* asker)
     cdef Plan asker_slow(self, ModelPlan model, object subject, const char* text, Py_ssize_t length, AskerC* asker)
-    cdef int relation_symbol(self, ModelPlan model, object relation) except -2
+    cdef ModelPlan model_for(self, object model_id, object at_least)
+    cdef object check_long(self, Version version, Plan plan, uint32_t subject, uint32_t node, uint32_t id)
     cdef int target(self, ModelPlan model, int relation, object relation_text, object object, const AskerC* asker, uint32_t* node, uint32_t* id) except -1
     cdef int target_slow(
         self, ModelPlan model, int relation, object relation_text, object object, const char* text, Py_ssize_t length,

@@ -8,8 +8,9 @@ from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
 import numpy
 
 from fgacore.errors import FgaError, InternalError, LimitError, RequestError, StoreError
-from fgacore.kernel.check cimport SWEEP, ask, sweep
+from fgacore.kernel.check cimport SWEEP, UNKNOWN, YES, ask, sweep
 from fgacore.kernel.names cimport names_find
+from fgacore.kernel.plan cimport relation_find
 from fgacore.kernel.sets cimport GHOST, NONE
 from fgacore.kernel.view cimport ERROR_WORK
 from fgacore.limits import BATCH_ITEMS_MAX, CHECK_WORK_MAX
@@ -18,6 +19,7 @@ from fgacore.runtime.text cimport SHAPE_BAD, SHAPE_PLAIN, SHAPE_USERSET, SHAPE_W
 from fgacore.tuples import Question
 
 cdef Py_ssize_t batch_max = BATCH_ITEMS_MAX
+cdef object NOTHING = ()         # the default of contextual_tuples: the one empty tuple of the interpreter
 cdef enum:
     BUILD_ITEMS = 8              # a batch of so many builds a view at once
     NOGIL_ITEMS = 64             # a batch of so many is worth the 40 ns of letting the GIL go
@@ -31,7 +33,7 @@ cdef int refuse_extras(object context, object contextual_tuples) except -1:
     """What this engine cannot take into account is an error, never ignored."""
     if context is not None:
         raise unsupported("a context is")
-    if contextual_tuples is not None and len(contextual_tuples):
+    if contextual_tuples is not None and contextual_tuples is not NOTHING and len(contextual_tuples):
         raise unsupported("contextual tuples are")
     return 0
 
@@ -50,14 +52,6 @@ cdef class Checks:
         self.state = state
 
     # ---- from texts to ids ----
-
-    cdef int relation_symbol(self, ModelPlan model, object relation) except -2:
-        """The symbol of a relation's name, or -1 where no type of the model has it."""
-        cdef object symbol
-        if not isinstance(relation, str):
-            raise RequestError("the relation is not a text", code="invalid_relation")
-        symbol = model.relations.get(relation)
-        return -1 if symbol is None else symbol
 
     cdef Plan asker(self, ModelPlan model, object subject, AskerC* asker):
         """The plan for the kind of a subject, and its id."""
@@ -151,29 +145,46 @@ cdef class Checks:
         """
         cdef AskerC asker
         cdef uint32_t node = 0, id = 0
-        cdef bint answer
-        cdef int error
-        cdef ModelPlan model
+        cdef State state = self.state
+        cdef ModelPlan model = state.model
         cdef Plan plan
-        cdef Checker checker
-        if context is not None or contextual_tuples:
+        cdef Version version
+        cdef int answer
+        if context is not None or contextual_tuples is not NOTHING:
             refuse_extras(context, contextual_tuples)
-        checker = self.state.take()
+        if model is None or model_id is not None or at_least is not None:
+            model = self.model_for(model_id, at_least)
+        plan = self.asker(model, subject, &asker)
+        self.target(model, relation_find(model, relation), relation, object, &asker, &node, &id)
+        # From here on no Python code runs and the GIL is held, so nothing can be written or closed: the newest version needs no pin.
+        version = state.version
+        answer = state.ask_single(version, plan, asker.id, node, id)
+        if answer == UNKNOWN:
+            return self.check_long(version, plan, asker.id, node, id)
+        return answer == YES
+
+    cdef object check_long(self, Version version, Plan plan, uint32_t subject, uint32_t node, uint32_t id):
+        """A question that a bounded walk does not answer: without the GIL, however long it takes."""
+        cdef Checker checker = self.state.take()
+        cdef bint answer
+        checker.version = version
         try:
-            model = self.state.plan(model_id)
-            if at_least is not None:
-                self.fresh(at_least)
-            plan = self.asker(model, subject, &asker)
-            self.target(model, self.relation_symbol(model, relation), relation, object, &asker, &node, &id)
-            self.state.begin(checker, plan, asker.id, False)
-            answer = ask(&checker.c, node, id)
-            error = checker.c.run.error
-            self.state.checks += 1
+            self.state.begin(checker, plan, subject, False)
+            with nogil:
+                answer = ask(&checker.c, node, id)
+            if checker.c.run.error:
+                raise kernel_error(checker.c.run.error)
+            return answer
         finally:
             self.state.give(checker)
-        if error:
-            raise kernel_error(error)
-        return answer
+
+    cdef ModelPlan model_for(self, object model_id, object at_least):
+        """The model asked for, or the newest; the store open, and as new as asked."""
+        if not self.state.open:
+            raise StoreError("the engine is closed", code="closed")
+        if at_least is not None:
+            self.fresh(at_least)
+        return self.state.plan(model_id)
 
     def check_objects(self, subject, relation, objects, *, context=None, contextual_tuples=(), model_id=None, at_least=None):
         """Whether `subject` holds `relation` on each of `objects`: a list of bool, in their order, all of one revision.
@@ -191,7 +202,7 @@ cdef class Checks:
         cdef uint32_t* ids = NULL
         cdef uint8_t* answers = NULL
         cdef Py_ssize_t failed
-        if context is not None or contextual_tuples:
+        if context is not None or contextual_tuples is not NOTHING:
             refuse_extras(context, contextual_tuples)
         items = batch_items(objects, "objects")
         count = PyList_GET_SIZE(items)
@@ -201,7 +212,7 @@ cdef class Checks:
             if at_least is not None:
                 self.fresh(at_least)
             plan = self.asker(model, subject, &asker)
-            symbol = self.relation_symbol(model, relation)
+            symbol = relation_find(model, relation)
             nodes = <uint32_t*>malloc(9 * <size_t>(count + 1))
             if nodes == NULL:
                 raise MemoryError()
@@ -244,7 +255,7 @@ cdef class Checks:
         cdef object subject, relation, object, asked = None, item
         cdef list items, answers
         cdef dict errors = {}
-        if context is not None or contextual_tuples:
+        if context is not None or contextual_tuples is not NOTHING:
             refuse_extras(context, contextual_tuples)
         items = batch_items(questions, "questions")
         count = PyList_GET_SIZE(items)
@@ -269,7 +280,7 @@ cdef class Checks:
                         plan = self.asker(model, subject, &asker)
                         asked = subject
                         begun = False
-                    self.target(model, self.relation_symbol(model, relation), relation, object, &asker, &node, &id)
+                    self.target(model, relation_find(model, relation), relation, object, &asker, &node, &id)
                     if not begun:
                         self.state.begin(checker, plan, asker.id, False)
                         begun = True
@@ -303,7 +314,7 @@ cdef class Checks:
         cdef Py_ssize_t failed, count
         cdef uint32_t node, limit
         cdef const uint32_t* ids
-        if context is not None or contextual_tuples:
+        if context is not None or contextual_tuples is not NOTHING:
             refuse_extras(context, contextual_tuples)
         checker = self.state.take()
         try:
@@ -311,7 +322,7 @@ cdef class Checks:
             if at_least is not None:
                 self.fresh(at_least)
             plan = self.asker_by_id(model, subject_id, subject_type, &asker)
-            symbol = self.relation_symbol(model, relation)
+            symbol = relation_find(model, relation)
             kind = model.types.get(object_type) if isinstance(object_type, str) else None
             if kind is None:
                 raise RequestError(f"the model has no type `{object_type}`", code="type_not_found")
@@ -383,6 +394,8 @@ cdef class Checks:
         return model.plan_of((kind, relation, False))
 
     cdef int fresh(self, object at_least) except -1:
+        if not isinstance(at_least, int):
+            raise RequestError("at_least is not a revision")
         if at_least > self.state.version.revision:
             raise StoreError(f"revision {at_least} is wanted, {self.state.version.revision} is the newest here", code="stale")
         return 0

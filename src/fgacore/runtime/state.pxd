@@ -23,6 +23,7 @@ cdef class State:
     cdef ModelPlan model         # the newest model, or None
     cdef readonly dict models    # model id to ModelPlan
     cdef readonly object symbols # SymbolTable: numbers of types, relations and tables
+    cdef CheckerC single         # of single checks, which run under the GIL from begin to end
     cdef Checker spare           # an idle checker, before those of the list
     cdef list checkers           # idle
     cdef CacheC cache            # of views
@@ -31,6 +32,7 @@ cdef class State:
     cdef readonly uint64_t visited   # tuples looked at since the store was opened
     cdef readonly uint64_t checks    # questions answered
     cdef bint open
+    cdef int ask_single(self, Version version, Plan plan, uint32_t subject, uint32_t node, uint32_t id) noexcept
     cdef Checker take(self)
     cdef int give(self, Checker checker) except -1
     cdef int begin(self, Checker checker, Plan plan, uint32_t subject, bint build) except -1

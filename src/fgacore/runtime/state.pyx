@@ -3,8 +3,8 @@
 import os
 
 from fgacore.errors import RequestError, StoreError
-from fgacore.kernel.check cimport checker_begin, checker_free
-from fgacore.kernel.view cimport cache_close, cache_give, cache_open, cache_take
+from fgacore.kernel.check cimport UNKNOWN, ask_bounded, checker_begin, checker_free
+from fgacore.kernel.view cimport cache_close, cache_find, cache_give, cache_open, cache_take, view_count
 from fgacore.limits import CHECK_WORK_MAX
 
 
@@ -36,6 +36,25 @@ cdef class State:
 
     def __dealloc__(self):
         cache_close(&self.cache)
+        checker_free(&self.single)
+
+    cdef int ask_single(self, Version version, Plan plan, uint32_t subject, uint32_t node, uint32_t id) noexcept:
+        """One question by a bounded walk: NO, YES or UNKNOWN. Under the GIL, running no Python code."""
+        cdef ViewC* view = cache_find(&self.cache, plan.serial, subject, version.serial, version.structural)
+        cdef int answer
+        if view != NULL:
+            self.cache.hits += 1
+        else:
+            view = cache_take(&self.cache, &plan.c, plan.serial, subject, version.serial, version.structural, False)
+        if not checker_begin(&self.single, version.tables, version.table_count, &plan.c, subject, view, self.visited_max):
+            return UNKNOWN
+        answer = ask_bounded(&self.single, node, id)
+        self.visited += self.single.run.visited
+        self.checks += 1
+        if view != NULL:
+            view.busy = 0
+            view_count(&self.cache, view)
+        return answer
 
     cdef Checker take(self):
         """A checker for one call, holding the newest version."""

@@ -5,7 +5,6 @@ from fgacore.limits import OBJECT_BYTES_MAX, RELATION_BYTES_MAX, SUBJECT_BYTES_M
 
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object text, Py_ssize_t* length) except NULL
-    bint PyUnicode_CheckExact(object text)
 
 cdef uint32_t type_max = TYPE_BYTES_MAX
 cdef uint32_t object_max = OBJECT_BYTES_MAX
@@ -51,8 +50,7 @@ cdef int shape_read(const char* text, Py_ssize_t length, ShapeC* shape) noexcept
     return SHAPE_USERSET
 
 
-cdef const char* text_of(object text, Py_ssize_t* length, str what) except NULL:
-    """The UTF-8 of a str; anything else, and a lone surrogate, is the caller's error."""
+cdef const char* text_slow(object text, Py_ssize_t* length, str what) except NULL:
     if not isinstance(text, str):
         raise RequestError(f"the {what} is not a text", code=f"invalid_{what}")
     try:
