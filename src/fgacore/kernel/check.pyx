@@ -7,7 +7,7 @@ from fgacore.kernel.sets cimport NONE, RUN, IterC, SetC, iter_next, iter_start, 
 from fgacore.kernel.solve cimport solve, solver_free, solver_reset
 from fgacore.kernel.tables cimport SideC, popcount, side_get
 from fgacore.kernel.view cimport (
-    CLOSURE_UNKNOWN, CLOSURE_YES, DIRECT_NONE, DIRECT_UNKNOWN, ERROR_WORK, MEMO_FALSE, MEMO_TRUE, MEMO_UNKNOWN, DirectC, closure_test, direct_build,
+    CLOSURE_UNKNOWN, CLOSURE_YES, DIRECT_NONE, DIRECT_UNKNOWN, ERROR_WORK, MEMO_FALSE, MEMO_TRUE, MEMO_UNKNOWN, DirectC, closure_find, closure_test, direct_build,
     direct_has, memo_get, memo_put, run_table, view_free, view_reset,
 )
 
@@ -90,6 +90,9 @@ cdef int walk(RunC* run, int32_t op, uint32_t object, uint64_t budget) noexcept 
     cdef uint8_t known
     cdef bint kept = run.view.kept, single
     cdef int found
+    cdef int32_t last_direct = -1, few_op = -1
+    cdef uint32_t few_count = 0
+    cdef const uint32_t* few = NULL
     # A chain of calls that are each their caller's last word: Brent's method finds where it returns to itself.
     cdef uint32_t chain_object = NONE, chain_node = 0
     cdef uint64_t chain_length = 0, chain_power = 1
@@ -151,17 +154,32 @@ cdef int walk(RunC* run, int32_t op, uint32_t object, uint64_t budget) noexcept 
                 op = o.if_true if direct_has(&run.view.directs[o.closure], object) else o.if_false
                 continue
             table = run_table(run, o.table)
+            if o.code == OP_DIRECT:
+                # Met again in one walk (a chain of parents): where the subject has few objects in the table, compare with those from then on.
+                if op == few_op:
+                    op = o.if_true if few_count and run_contains(few, few_count, object) else o.if_false
+                    continue
+                if table != NULL and op == last_direct:
+                    if not side_get(&table.reverse, run.subject, &s):
+                        few_op = op
+                        few_count = 0
+                    elif s.form == RUN and s.count <= FEW:
+                        few_op = op
+                        few_count = s.count
+                        few = <const uint32_t*>s.data
+                last_direct = op
+                op = o.if_true if table != NULL and side_get(&table.forward, object, &s) and set_contains(&s, run.subject) else o.if_false
+                continue
             if table == NULL or not side_get(&table.forward, object, &s):
                 op = o.if_false
-                continue
-            if o.code == OP_DIRECT:
-                op = o.if_true if set_contains(&s, run.subject) else o.if_false
                 continue
             if o.code == OP_WILDCARD:
                 op = o.if_true
                 continue
             if o.code == OP_CLOSURE:
-                found = closure_test(run, o.closure, &s, budget)
+                found = closure_find(run, o.closure, &s)
+                if found == CLOSURE_UNKNOWN:
+                    found = closure_test(run, o.closure, &s, budget)
                 if found != CLOSURE_UNKNOWN:
                     op = o.if_true if found == CLOSURE_YES else o.if_false
                     continue
@@ -334,7 +352,9 @@ cdef uint64_t sweep_op(CheckerC* checker, const OpC* o, const uint32_t* objects,
             yes |= bit
             continue
         if o.code == OP_CLOSURE:
-            found = closure_test(run, o.closure, &s, WALK_SECOND)
+            found = closure_find(run, o.closure, &s)
+            if found == CLOSURE_UNKNOWN:
+                found = closure_test(run, o.closure, &s, WALK_SECOND)
             if found != CLOSURE_UNKNOWN:
                 if found == CLOSURE_YES:
                     yes |= bit

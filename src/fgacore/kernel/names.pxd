@@ -69,6 +69,9 @@ cdef extern from * nogil:
     void fga_prefetch(const void* p)
 
 cdef enum:
+    FIND_MANY = 64               # names that names_find_many takes at once
+
+cdef enum:
     CHUNK_BITS = 15              # a chunk is 2^15 units of 8 bytes
     UNIT = 8
 
@@ -107,6 +110,9 @@ cdef inline const NameC* names_find(const NamesC* names, const char* text, uint3
             if entry.length == length and fga_same(<const char*>(entry + 1), text, length):
                 return entry
         at = (at + 1) & slots.mask
+
+
+cdef void names_find_many(const NamesC* names, const char** texts, const uint32_t* lengths, uint32_t count, const NameC** entries) noexcept nogil
 
 
 cdef class Names:

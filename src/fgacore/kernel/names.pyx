@@ -185,3 +185,34 @@ cdef SlotsC* slots_new(uint64_t count) noexcept:
     if slots != NULL:
         slots.mask = count - 1
     return slots
+
+
+cdef void names_find_many(const NamesC* names, const char** texts, const uint32_t* lengths, uint32_t count, const NameC** entries) noexcept nogil:
+    """The entries of up to FIND_MANY names, NULL where there is none. In stages, so that the memory of all of them is fetched at once."""
+    cdef uint64_t hashes[FIND_MANY]
+    cdef SlotsC* slots = <SlotsC*>fga_load_ptr(<void**>&names.slots)
+    cdef uint64_t at, slot
+    cdef const NameC* entry
+    cdef uint32_t i
+    for i in range(count):
+        hashes[i] = fga_hash(names.seed, texts[i], lengths[i])
+        fga_prefetch(&slots.slot[hashes[i] & slots.mask])
+    for i in range(count):
+        slot = fga_load_u64(&slots.slot[hashes[i] & slots.mask])
+        entries[i] = NULL
+        if slot:
+            entries[i] = names_entry(names, <uint32_t>slot)
+            fga_prefetch(entries[i])
+    for i in range(count):
+        at = hashes[i] & slots.mask
+        while True:
+            slot = fga_load_u64(&slots.slot[at])
+            if slot == 0:
+                entries[i] = NULL
+                break
+            if (slot ^ hashes[i]) >> 32 == 0:
+                entry = names_entry(names, <uint32_t>slot)
+                if entry.length == lengths[i] and fga_same(<const char*>(entry + 1), texts[i], lengths[i]):
+                    entries[i] = entry
+                    break
+            at = (at + 1) & slots.mask

@@ -15,7 +15,7 @@ A version older than `low` does not use it. The plan's serial is part of the key
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from fgacore.kernel.plan cimport PlanC
-from fgacore.kernel.sets cimport SetC
+from fgacore.kernel.sets cimport RUN, SetC
 from fgacore.kernel.tables cimport TableC
 
 cdef enum:
@@ -27,6 +27,7 @@ cdef enum:
     CLOSURE_NO = 0
     CLOSURE_YES = 1
     CLOSURE_UNKNOWN = 2
+    CLOSURE_SHORT = 16           # members of a set that are looked up one by one without more thought
 
 cdef struct GroupC:              # progress of one group
     uint32_t state               # GROUP_*
@@ -111,6 +112,20 @@ cdef inline bint view_has(const ViewC* view, uint32_t closure, uint32_t id) noex
             return 1
         at = (at + 1) & view.mask
     return 0
+
+
+cdef inline int closure_find(RunC* run, uint32_t closure, const SetC* members) noexcept nogil:
+    """Whether any member of a short run is in a closure that is complete; CLOSURE_UNKNOWN: ask closure_test."""
+    cdef const ViewC* view = run.view
+    cdef const uint32_t* ids = <const uint32_t*>members.data
+    cdef uint32_t i
+    if view.groups[run.plan.groups[closure]].state != GROUP_DONE or members.form != RUN or members.count > CLOSURE_SHORT:
+        return CLOSURE_UNKNOWN
+    run.visited += members.count
+    for i in range(members.count):
+        if view_has(view, closure, ids[i]):
+            return CLOSURE_YES
+    return CLOSURE_NO
 
 
 cdef bint view_reset(ViewC* view, const PlanC* plan) noexcept nogil

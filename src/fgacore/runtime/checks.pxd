@@ -1,5 +1,6 @@
 """Checks: texts to ids, then the kernel. The base class of the engine, so that no Python frame lies between a caller and the kernel."""
 
+from cpython.ref cimport PyObject
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from fgacore.kernel.names cimport NameC
@@ -13,9 +14,27 @@ cdef struct AskerC:              # a subject, resolved
     uint32_t ghost_length
 
 
+cdef struct BatchC:              # the questions of one call; one allocation, which begins at texts
+    Py_ssize_t count
+    Py_ssize_t failed            # a question that failed, or -1
+    Py_ssize_t missing           # names in no table
+    const char** texts           # of the objects, held by the call's list
+    PyObject** subjects          # NULL: the question is in error
+    const NameC** askers         # entries of the subjects, where they are plain names that are in a table
+    uint32_t* lengths
+    uint32_t* ids                # of the objects
+    uint32_t* nodes              # NO_NODE: unknown
+    int32_t* symbols             # of the relations, -1: of no type
+    uint8_t* answers
+
+
 cdef class Checks:
     cdef State state
     cdef Plan asker_by_id(self, ModelPlan model, object subject_id, object subject_type, AskerC* asker)
+    cdef int answer_missing(
+        self, Checker checker, ModelPlan model, int symbol, object relation, list items, const AskerC* asker, BatchC* batch, Py_ssize_t i) except -1
+    cdef bint answer_few(self, Checker checker, ModelPlan model, BatchC* batch, Py_ssize_t first, Py_ssize_t end) noexcept
+    cdef int answer_group(self, Checker checker, ModelPlan model, list items, dict errors, BatchC* batch, Py_ssize_t first, Py_ssize_t end) except -1
     cdef int fresh(self, object at_least) except -1
     cdef bint type_of(self, object type) except -1
     cdef Plan asker(self, ModelPlan model, object subject, AskerC* asker)

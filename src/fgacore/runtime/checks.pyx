@@ -1,26 +1,36 @@
 """See checks.pxd. Names are resolved under the GIL; batches are answered without it."""
 
-from libc.stdlib cimport free, malloc
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset
 
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.list cimport PyList_GET_ITEM, PyList_GET_SIZE
+from cpython.list cimport PyList_New, PyList_SET_ITEM
+from cpython.ref cimport Py_INCREF, PyObject
 
 import numpy
 
+cdef extern from "Python.h":
+    PyObject* PyList_GET_ITEM(object items, Py_ssize_t i)
+    PyObject* PyTuple_GET_ITEM(object items, Py_ssize_t i)
+
 from fgacore.errors import FgaError, InternalError, LimitError, RequestError, StoreError
-from fgacore.kernel.check cimport SWEEP, UNKNOWN, YES, ask, sweep
-from fgacore.kernel.names cimport names_find
-from fgacore.kernel.plan cimport relation_find
+from fgacore.kernel.check cimport CheckerC, SWEEP, UNKNOWN, YES, ask, sweep
+from fgacore.kernel.names cimport FIND_MANY, NamesC, names_find, names_find_many
+from fgacore.kernel.plan cimport node_find, relation_find
 from fgacore.kernel.sets cimport GHOST, NONE
 from fgacore.kernel.view cimport ERROR_WORK
 from fgacore.limits import BATCH_ITEMS_MAX, CHECK_WORK_MAX
 from fgacore.results import BatchResult
-from fgacore.runtime.text cimport SHAPE_BAD, SHAPE_PLAIN, SHAPE_USERSET, SHAPE_WILDCARD, ShapeC, refuse, shape_read, text_of
+from fgacore.runtime.text cimport SHAPE_BAD, SHAPE_PLAIN, SHAPE_USERSET, SHAPE_WILDCARD, ShapeC, fga_ascii, refuse, shape_read, text_of
 from fgacore.tuples import Question
 
 cdef Py_ssize_t batch_max = BATCH_ITEMS_MAX
 cdef object NOTHING = ()         # the default of contextual_tuples: the one empty tuple of the interpreter
 cdef enum:
+    NO_NODE = 0xFFFFFFFFU
+    NO_TYPE = 0xFFFFFFFFU
+    NAME_BYTES = 65536           # a longer text is no name; its true length is not needed to say so
+    BATCH_ITEM_BYTES = 48        # of the arrays of a batch, an item
     BUILD_ITEMS = 8              # a batch of so many builds a view at once
     NOGIL_ITEMS = 64             # a batch of so many is worth the 40 ns of letting the GIL go
 
@@ -195,50 +205,53 @@ cdef class Checks:
         cdef ModelPlan model
         cdef Plan plan
         cdef Checker checker
-        cdef Py_ssize_t i, count
+        cdef BatchC batch
+        cdef Py_ssize_t i
         cdef int symbol
         cdef list items
-        cdef uint32_t* nodes = NULL
-        cdef uint32_t* ids = NULL
-        cdef uint8_t* answers = NULL
-        cdef Py_ssize_t failed
         if context is not None or contextual_tuples is not NOTHING:
             refuse_extras(context, contextual_tuples)
         items = batch_items(objects, "objects")
-        count = PyList_GET_SIZE(items)
+        memset(&batch, 0, sizeof(batch))
         checker = self.state.take()
         try:
-            model = self.state.plan(model_id)
-            if at_least is not None:
-                self.fresh(at_least)
+            model = self.model_for(model_id, at_least)
             plan = self.asker(model, subject, &asker)
             symbol = relation_find(model, relation)
-            nodes = <uint32_t*>malloc(9 * <size_t>(count + 1))
-            if nodes == NULL:
-                raise MemoryError()
-            ids = nodes + count
-            answers = <uint8_t*>(ids + count)
-            for i in range(count):
-                try:
-                    self.target(model, symbol, relation, <object>PyList_GET_ITEM(items, i), &asker, &nodes[i], &ids[i])
-                except FgaError as error:
-                    error.index = i
-                    raise
-            self.state.begin(checker, plan, asker.id, count >= BUILD_ITEMS)
-            if count >= NOGIL_ITEMS:
+            batch_open(&batch, len(items))
+            for i in range(batch.count):
+                batch_text(&batch, i, <object>PyList_GET_ITEM(items, i))
+            self.state.begin(checker, plan, asker.id, batch.count >= BUILD_ITEMS)
+            if batch.count >= NOGIL_ITEMS:
                 with nogil:
-                    failed = answer_many(checker, nodes, ids, count, answers)
+                    answer_texts(&checker.c, &self.state.names.c, model.node_slots, model.node_mask, symbol, &batch)
             else:
-                failed = answer_many(checker, nodes, ids, count, answers)
-            if failed >= 0:
+                answer_texts(&checker.c, &self.state.names.c, model.node_slots, model.node_mask, symbol, &batch)
+            for i in range(batch.missing):
+                self.answer_missing(checker, model, symbol, relation, items, &asker, &batch, batch.ids[i])
+            if batch.failed >= 0:
                 raised = kernel_error(checker.c.run.error)
-                raised.index = failed
+                raised.index = batch.failed
                 raise raised
-            self.state.checks += count
-            return [answers[i] != 0 for i in range(count)]
+            self.state.checks += batch.count
+            return batch_list(&batch)
         finally:
             self.state.give(checker)
-            free(nodes)
+            free(batch.texts)
+
+    cdef int answer_missing(
+            self, Checker checker, ModelPlan model, int symbol, object relation, list items, const AskerC* asker, BatchC* batch, Py_ssize_t i) except -1:
+        """An object whose name is in no table: an error, an honest no, or the asking userset's own object."""
+        cdef uint32_t node = 0, id = 0
+        cdef object item = items[i]
+        try:
+            self.target_slow(model, symbol, relation, item, batch.texts[i], batch.lengths[i], asker, &node, &id)
+        except FgaError as error:
+            error.index = i
+            raise
+        if id == GHOST and not checker.c.run.error:
+            batch.answers[i] = ask(&checker.c, node, id)
+        return 0
 
     def batch_check(self, questions, *, context=None, contextual_tuples=(), model_id=None, at_least=None):
         """Answers to many questions, triples or `fgacore.Question`, all of one revision: a BatchResult, in their order.
@@ -247,56 +260,132 @@ cdef class Checks:
         """
         cdef AskerC asker
         cdef ModelPlan model
-        cdef Plan plan = None
+        cdef Plan plan
         cdef Checker checker
-        cdef Py_ssize_t i, count
-        cdef uint32_t node = 0, id = 0
-        cdef bint answer, begun = False
-        cdef object subject, relation, object, asked = None, item
-        cdef list items, answers
+        cdef BatchC batch
+        cdef Py_ssize_t i, j, first, count
+        cdef list items, kept = []
         cdef dict errors = {}
+        cdef object item
+        cdef PyObject* subject = NULL
         if context is not None or contextual_tuples is not NOTHING:
             refuse_extras(context, contextual_tuples)
         items = batch_items(questions, "questions")
-        count = PyList_GET_SIZE(items)
+        count = len(items)
+        memset(&batch, 0, sizeof(batch))
         checker = self.state.take()
         try:
-            model = self.state.plan(model_id)
-            if at_least is not None:
-                self.fresh(at_least)
-            answers = [False] * count
+            model = self.model_for(model_id, at_least)
+            batch_open(&batch, count)
             for i in range(count):
                 item = <object>PyList_GET_ITEM(items, i)
                 try:
-                    if type(item) is tuple and len(<tuple>item) == 3:
-                        subject, relation, object = <tuple>item
-                    elif isinstance(item, Question):
-                        refuse_extras(item.context, item.contextual_tuples)
-                        subject, relation, object = item.subject, item.relation, item.object
-                    else:
-                        raise RequestError("a question is a triple (subject, relation, object) or a fgacore.Question")
-                    if plan is None or subject is not asked:
-                        asked = None
-                        plan = self.asker(model, subject, &asker)
-                        asked = subject
-                        begun = False
-                    self.target(model, relation_find(model, relation), relation, object, &asker, &node, &id)
-                    if not begun:
-                        self.state.begin(checker, plan, asker.id, False)
-                        begun = True
-                    checker.c.run.visited_max = checker.c.run.visited + self.state.visited_max
-                    answer = ask(&checker.c, node, id)
-                    if checker.c.run.error:
-                        begun = False
-                        raise kernel_error(checker.c.run.error)
-                    answers[i] = answer
+                    if type(item) is not tuple or len(<tuple>item) != 3:
+                        item = question_parts(item)
+                        kept.append(item)    # its parts are held by nobody else
+                    batch.subjects[i] = PyTuple_GET_ITEM(item, 0)
+                    batch.symbols[i] = relation_find(model, <object>PyTuple_GET_ITEM(item, 1))
+                    batch_text(&batch, i, <object>PyTuple_GET_ITEM(item, 2))
                 except FgaError as error:
                     error.index = i
                     errors[i] = error
+                    batch.subjects[i] = NULL
+                    batch.texts[i] = b""
+                    batch.lengths[i] = 0
+            if count >= NOGIL_ITEMS:
+                with nogil:
+                    find_targets(&self.state.names.c, model.node_slots, model.node_mask, &batch)
+            else:
+                find_targets(&self.state.names.c, model.node_slots, model.node_mask, &batch)
+            first = 0
+            while first < count:
+                j = first + 1
+                while j < count and batch.subjects[j] == batch.subjects[first]:
+                    j += 1
+                if batch.subjects[first] != NULL and not (j - first < BUILD_ITEMS and self.answer_few(checker, model, &batch, first, j)):
+                    self.answer_group(checker, model, items, errors, &batch, first, j)
+                first = j
             self.state.checks += count
+            return BatchResult(batch_list(&batch), errors)
         finally:
             self.state.give(checker)
-        return BatchResult(answers, errors)
+            free(batch.texts)
+
+    cdef bint answer_few(self, Checker checker, ModelPlan model, BatchC* batch, Py_ssize_t first, Py_ssize_t end) noexcept:
+        """The same for a few questions of a plain subject about known names, where bounded walks suffice: nothing can go wrong then. 0: not so."""
+        cdef const NameC* entry = batch.askers[first]
+        cdef Py_ssize_t i
+        cdef int answer
+        if entry == NULL or entry.type >= model.plain_count or model.plain_plans[entry.type] == NULL:
+            return 0
+        for i in range(first, end):
+            if batch.nodes[i] == NO_NODE:
+                return 0
+            answer = self.state.ask_single(checker.version, <Plan>model.plain_plans[entry.type], entry.id, batch.nodes[i], batch.ids[i])
+            if answer == UNKNOWN:
+                return 0
+            batch.answers[i] = answer == YES
+        self.state.checks -= end - first         # counted by the whole batch
+        return 1
+
+    cdef int answer_group(self, Checker checker, ModelPlan model, list items, dict errors, BatchC* batch, Py_ssize_t first, Py_ssize_t end) except -1:
+        """The questions first..end of a batch, which one subject asks; their own errors go into `errors`."""
+        cdef AskerC asker
+        cdef Plan plan
+        cdef Py_ssize_t i, j
+        cdef uint32_t node = 0, id = 0
+        cdef int answer
+        cdef object item
+        try:
+            plan = self.asker(model, <object>batch.subjects[first], &asker)
+        except FgaError as error:
+            for i in range(first, end):
+                errors[i] = type(error)(error.message, code=error.code, index=i)
+            return 0
+        for i in range(first, end):
+            if batch.nodes[i] == NO_NODE:
+                item = items[i] if type(items[i]) is tuple else question_parts(items[i])
+                try:
+                    self.target_slow(
+                        model, batch.symbols[i], item[1], item[2], batch.texts[i], batch.lengths[i], &asker, &batch.nodes[i], &batch.ids[i])
+                except FgaError as error:
+                    error.index = i
+                    errors[i] = error
+                    batch.nodes[i] = NO_NODE
+        if end - first < BUILD_ITEMS:
+            for i in range(first, end):
+                if batch.nodes[i] == NO_NODE:
+                    continue
+                answer = self.state.ask_single(checker.version, plan, asker.id, batch.nodes[i], batch.ids[i])
+                if answer != UNKNOWN:
+                    batch.answers[i] = answer == YES
+                    continue
+                try:
+                    batch.answers[i] = self.check_long(checker.version, plan, asker.id, batch.nodes[i], batch.ids[i])
+                except FgaError as error:
+                    error.index = i
+                    errors[i] = error
+            self.state.checks -= end - first     # counted by the whole batch
+            return 0
+        self.state.begin(checker, plan, asker.id, True)
+        i = first
+        while i < end:
+            if end - i >= NOGIL_ITEMS:
+                with nogil:
+                    j = answer_run(&checker.c, batch, i, end)
+            else:
+                j = answer_run(&checker.c, batch, i, end)
+            if checker.c.run.error:
+                # The item at j - 1 failed: its error is its own, the rest goes on afresh.
+                error = kernel_error(checker.c.run.error)
+                if not isinstance(error, FgaError):
+                    raise error
+                error.index = j - 1
+                errors[j - 1] = error
+                batch.answers[j - 1] = 0
+                self.state.begin(checker, plan, asker.id, True)
+            i = j
+        return 0
 
     def check_ids(self, subject_id, relation, object_ids, *, subject_type, object_type, out=None, context=None, contextual_tuples=(), model_id=None,
                   at_least=None):
@@ -472,23 +561,21 @@ cdef class Checks:
 
 
 cdef list batch_items(object items, str what):
-    """A batch as a list, bounded; a text is not a list of its letters."""
+    """A batch as a list of our own, bounded: no other thread can take an item away meanwhile. A text is not a list of its letters."""
     cdef list out
-    if type(items) is list:
-        out = <list>items
-    elif isinstance(items, (str, bytes)) or not hasattr(items, "__iter__"):
+    cdef Py_ssize_t n = 0
+    if type(items) is list or type(items) is tuple:
+        if len(items) > batch_max:
+            raise LimitError(f"a batch of more than {batch_max} items (BATCH_ITEMS_MAX)")
+        return list(items)
+    if isinstance(items, (str, bytes)) or not hasattr(items, "__iter__"):
         raise RequestError(f"`{what}` is not a list")
-    else:
-        out = []
-        for item in items:
-            if len(out) >= batch_max:
-                break
-            out.append(item)
-        else:
-            return out
-        raise LimitError(f"a batch of more than {batch_max} items (BATCH_ITEMS_MAX)")
-    if len(out) > batch_max:
-        raise LimitError(f"a batch of more than {batch_max} items (BATCH_ITEMS_MAX)")
+    out = []
+    for item in items:
+        n += 1
+        if n > batch_max:
+            raise LimitError(f"a batch of more than {batch_max} items (BATCH_ITEMS_MAX)")
+        out.append(item)
     return out
 
 
@@ -507,20 +594,162 @@ cdef int array_get(object array, Py_buffer* buffer, bytes formats, str what, bin
     return 0
 
 
-cdef Py_ssize_t answer_many(Checker checker, const uint32_t* nodes, const uint32_t* ids, Py_ssize_t count, uint8_t* answers) noexcept nogil:
-    """Answer each, in groups that ask for the same node; an index in the first group that failed, or -1."""
-    cdef Py_ssize_t i = 0, n
-    cdef uint64_t bound = checker.c.run.visited_max
-    while i < count:
+cdef tuple question_parts(object item):
+    """The triple of a fgacore.Question."""
+    if not isinstance(item, Question):
+        raise RequestError("a question is a triple (subject, relation, object) or a fgacore.Question")
+    refuse_extras(item.context, item.contextual_tuples)
+    return item.subject, item.relation, item.object
+
+
+cdef int batch_open(BatchC* batch, Py_ssize_t count) except -1:
+    """Room for a batch, in one allocation that begins at `texts`."""
+    cdef char* at = <char*>calloc(count + 1, BATCH_ITEM_BYTES)
+    if at == NULL:
+        raise MemoryError()
+    batch.count = count
+    batch.failed = -1
+    batch.texts = <const char**>at
+    batch.subjects = <PyObject**>(at + 8 * count)
+    batch.askers = <const NameC**>(at + 16 * count)
+    batch.lengths = <uint32_t*>(at + 24 * count)
+    batch.ids = batch.lengths + count
+    batch.nodes = batch.ids + count
+    batch.symbols = <int32_t*>(batch.nodes + count)
+    batch.answers = <uint8_t*>(batch.symbols + count)
+    return 0
+
+
+cdef int batch_text(BatchC* batch, Py_ssize_t i, object item) except -1:
+    """Take the text of the object of item i. It stays where it is as long as the batch's list holds the item."""
+    cdef Py_ssize_t length = 0
+    try:
+        batch.texts[i] = text_of(item, &length, "object")
+    except FgaError as error:
+        error.index = i
+        raise
+    batch.lengths[i] = <uint32_t>length if length < NAME_BYTES else NAME_BYTES
+    return 0
+
+
+cdef list batch_list(const BatchC* batch):
+    cdef list out = PyList_New(batch.count)
+    cdef Py_ssize_t i
+    cdef object answer
+    for i in range(batch.count):
+        answer = True if batch.answers[i] else False
+        Py_INCREF(answer)
+        PyList_SET_ITEM(out, i, answer)
+    return out
+
+
+cdef void answer_texts(CheckerC* checker, const NamesC* names, const uint64_t* node_slots, uint64_t node_mask, int symbol, BatchC* batch) noexcept nogil:
+    """Find and answer the objects of a batch that one subject asks about, in groups. Names that are in no table are listed at the start of `ids`."""
+    cdef const NameC* entries[FIND_MANY]
+    cdef uint32_t ids[FIND_MANY]
+    cdef uint32_t places[FIND_MANY]
+    cdef uint8_t answers[FIND_MANY]
+    cdef uint64_t bound = checker.run.visited_max
+    cdef uint32_t node, last, type, n, i, here
+    cdef Py_ssize_t at = 0, k
+    cdef const NameC* entry
+    while at < batch.count:
+        here = <uint32_t>min(<Py_ssize_t>FIND_MANY, batch.count - at)
+        names_find_many(names, batch.texts + at, batch.lengths + at, here, entries)
+        n = 0
+        type = NO_TYPE
+        node = NO_NODE
+        last = NO_NODE
+        for i in range(here + 1):
+            if i < here:
+                entry = entries[i]
+                if entry == NULL or symbol < 0:
+                    batch.ids[batch.missing] = <uint32_t>(at + i)    # never beyond at + i: read before written
+                    batch.missing += 1
+                    continue
+                if entry.type != type:
+                    type = entry.type
+                    node = node_find(node_slots, node_mask, type, <uint32_t>symbol)
+                if node == NO_NODE:
+                    batch.ids[batch.missing] = <uint32_t>(at + i)
+                    batch.missing += 1
+                    continue
+            if n and (i == here or node != last):
+                checker.run.visited_max = checker.run.visited + n * bound
+                sweep(checker, last, ids, n, answers)
+                if checker.run.error:
+                    batch.failed = at + places[0]
+                    return
+                for k in range(n):
+                    batch.answers[at + places[k]] = answers[k]
+                n = 0
+            if i < here:
+                last = node
+                ids[n] = entry.id
+                places[n] = i
+                n += 1
+        at += here
+
+
+cdef void find_targets(const NamesC* names, const uint64_t* node_slots, uint64_t node_mask, BatchC* batch) noexcept nogil:
+    """The nodes and ids that the questions of a batch are about; NO_NODE where a name is in no table, or its type lacks the relation."""
+    cdef const NameC* entries[FIND_MANY]
+    cdef const char* texts[FIND_MANY]
+    cdef uint32_t lengths[FIND_MANY]
+    cdef uint32_t here, i, n
+    cdef Py_ssize_t at = 0, length = 0
+    cdef PyObject* last = NULL
+    while at < batch.count:
+        here = <uint32_t>min(<Py_ssize_t>FIND_MANY, batch.count - at)
+        n = 0
+        for i in range(here):        # the subjects that differ from the one before
+            if batch.subjects[at + i] != last:
+                last = batch.subjects[at + i]
+                texts[n] = fga_ascii(last, &length) if last != NULL else NULL
+                if texts[n] == NULL or length >= NAME_BYTES:
+                    texts[n] = b""
+                    length = 0
+                lengths[n] = <uint32_t>length
+                n += 1
+        names_find_many(names, texts, lengths, n, entries)
+        n = 0
+        for i in range(here):
+            if batch.subjects[at + i] != (batch.subjects[at + i - 1] if at + i else NULL):
+                batch.askers[at + i] = entries[n]
+                n += 1
+        names_find_many(names, batch.texts + at, batch.lengths + at, here, entries)
+        for i in range(here):
+            batch.nodes[at + i] = NO_NODE
+            batch.ids[at + i] = NONE
+            if entries[i] != NULL and batch.symbols[at + i] >= 0:
+                batch.nodes[at + i] = node_find(node_slots, node_mask, entries[i].type, <uint32_t>batch.symbols[at + i])
+                batch.ids[at + i] = entries[i].id
+        at += here
+
+
+cdef Py_ssize_t answer_run(CheckerC* checker, BatchC* batch, Py_ssize_t first, Py_ssize_t end) noexcept nogil:
+    """Answer questions from first on, in groups that ask for the same node; where it ends: at `end`, or after the question that failed."""
+    cdef Py_ssize_t i = first, n, k
+    cdef uint64_t bound = checker.run.visited_max - checker.run.visited
+    while i < end:
+        if batch.nodes[i] == NO_NODE:
+            i += 1
+            continue
         n = 1
-        while n < SWEEP and i + n < count and nodes[i + n] == nodes[i]:
+        while n < SWEEP and i + n < end and batch.nodes[i + n] == batch.nodes[i]:
             n += 1
-        checker.c.run.visited_max = checker.c.run.visited + n * bound
-        sweep(&checker.c, nodes[i], ids + i, <uint32_t>n, answers + i)
-        if checker.c.run.error:
-            return i
+        checker.run.visited_max = checker.run.visited + n * bound
+        sweep(checker, batch.nodes[i], batch.ids + i, <uint32_t>n, batch.answers + i)
+        if checker.run.error:
+            # One of the group: ask again one by one, so that it alone fails.
+            checker.run.error = 0
+            for k in range(i, i + n):
+                checker.run.visited_max = checker.run.visited + bound
+                batch.answers[k] = ask(checker, batch.nodes[k], batch.ids[k])
+                if checker.run.error:
+                    return k + 1
         i += n
-    return -1
+    return end
 
 
 cdef Py_ssize_t answer_ids(Checker checker, uint32_t node, const uint32_t* ids, Py_ssize_t count, uint8_t* answers) noexcept nogil:
