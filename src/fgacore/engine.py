@@ -87,11 +87,8 @@ class Engine(Checks):
         with self._lock:
             self._refuse_closed()
             compiler = Compiler(model, self._state.symbols)
-            plan = ModelPlan(self._ulids.make(), compiler, compiler.types, compiler.relations, compiler.nodes)
-            admissions: dict[tuple[int, int, Kind], int] = {
-                (type, relation, kind): table for (type, relation), node in compiler.nodes.items() for kind, table in compiler.admissions[node]
-            }
-            revision = self._writer.add_model(plan, admissions, compiler.parent_tables())
+            plan = ModelPlan(self._ulids.make(), compiler, compiler.types, compiler.relations, compiler.nodes, compiler.admitted_tables())
+            revision = self._writer.add_model(plan, compiler.structural_tables())
             self._changes.append(Change(revision, time.time(), "model", actor, reason, model_id=plan.model_id))
         return plan.model_id
 

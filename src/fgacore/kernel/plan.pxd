@@ -20,6 +20,11 @@ cdef enum:
     OP_CALL = 5                  # `node` holds for the object itself
 
 cdef enum:
+    ADMIT_WILDCARD = 0xFFFF      # no relation symbol is that large (limits.py)
+    NO_TABLE = 0xFFFFFFFFU
+    NO_TYPE = 0xFFFFFFFFU
+
+cdef enum:
     VERDICT_FALSE = -1
     VERDICT_TRUE = -2
 
@@ -76,6 +81,12 @@ cdef struct PlanC:
     uint32_t own_count
 
 
+cdef struct TypeC:               # a type of the model, by the bytes of its name
+    const char* text
+    uint32_t length
+    uint32_t symbol
+
+
 cdef class Plan:
     cdef PlanC c
     cdef readonly object kind    # the kind of subject, as compile.py names it
@@ -96,6 +107,15 @@ cdef class ModelPlan:
     cdef str asked_relation      # the relation asked last, and its symbol: callers ask with the same str object again and again
     cdef int asked_symbol
     cdef int relation_slow(self, object relation) except -2
+    cdef TypeC* type_texts       # type_count of them; their bytes belong to type_names
+    cdef list type_names
+    cdef uint32_t type_count
+    cdef uint32_t type_last      # found last: writes come in runs
+    cdef uint64_t* admissions    # open addressing: admission_key + 1; the tables stand beside
+    cdef uint32_t* admitted
+    cdef uint64_t admission_mask
+    cdef uint32_t type_find(self, const char* text, uint32_t length) noexcept
+    cdef uint32_t admission(self, uint64_t key) noexcept nogil
     cdef uint32_t node_find(self, uint32_t type, uint32_t relation) noexcept nogil
     cdef Plan plan_of(self, object kind)
 
@@ -116,3 +136,8 @@ cdef inline int relation_find(ModelPlan model, object relation) except -2:
     if relation is model.asked_relation:
         return model.asked_symbol
     return model.relation_slow(relation)
+
+
+cdef inline uint64_t admission_key(uint32_t type, uint32_t relation, uint32_t subject_type, uint32_t member) noexcept nogil:
+    """What a model admits or not: member is 0 for a plain subject, ADMIT_WILDCARD, or a userset's relation symbol + 1."""
+    return (<uint64_t>type << 48) | (<uint64_t>relation << 32) | (<uint64_t>subject_type << 16) | member

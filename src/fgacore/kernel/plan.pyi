@@ -15,5 +15,12 @@ class ModelPlan:
     @property
     def model_id(self) -> str: ...
     def __init__(
-        self, model_id: str, source: Any, types: dict[str, int], relations: dict[str, int], nodes: dict[tuple[int, int], int]
+        self,
+        model_id: str,
+        source: Any,
+        types: dict[str, int],
+        relations: dict[str, int],
+        nodes: dict[tuple[int, int], int],
+        admissions: dict[tuple[int, int, tuple[int, int | None, bool]], int],
     ) -> None: ...
+

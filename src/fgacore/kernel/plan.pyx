@@ -1,6 +1,7 @@
 """Plans from the compiler's lists into flat arrays, bounds checked: see plan.pxd."""
 
 from libc.stdlib cimport calloc, free
+from libc.string cimport memcmp
 
 from fgacore.errors import RequestError
 from fgacore.kernel.sets cimport NONE
@@ -113,7 +114,8 @@ cdef class Plan:
 cdef class ModelPlan:
     """The plans of one model: which node a relation is, and a decision graph for each kind of subject, compiled at its first use."""
 
-    def __cinit__(self, str model_id not None, source, dict types not None, dict relations not None, dict nodes not None):
+    def __cinit__(
+            self, str model_id not None, source, dict types not None, dict relations not None, dict nodes not None, dict admissions not None):
         cdef uint64_t slots = 16, at, key
         cdef uint32_t count = max(types.values(), default=-1) + 1
         self.model_id = model_id
@@ -135,9 +137,55 @@ cdef class ModelPlan:
                 at = (at + 1) & self.node_mask
             self.node_slots[at] = key << 32 | <uint32_t>node
 
+        self.type_count = len(types)
+        self.type_texts = <TypeC*>array(self.type_count, sizeof(TypeC))
+        self.type_names = []
+        for i, (name, symbol) in enumerate(types.items()):
+            text = name.encode()
+            self.type_names.append(text)
+            self.type_texts[<uint32_t>i].text = <const char*><bytes>text
+            self.type_texts[<uint32_t>i].length = <uint32_t>len(text)
+            self.type_texts[<uint32_t>i].symbol = symbol
+        slots = 16
+        while slots < 2 * len(admissions):
+            slots *= 2
+        self.admissions = <uint64_t*>array(slots, 8)
+        self.admitted = <uint32_t*>array(slots, 4)
+        self.admission_mask = slots - 1
+        for (type, relation, kind), table in admissions.items():
+            key = admission_key(type, relation, kind[0], ADMIT_WILDCARD if kind[2] else 0 if kind[1] is None else kind[1] + 1)
+            at = (key * <uint64_t>0x9E3779B97F4A7C15U) >> 40 & self.admission_mask
+            while self.admissions[at]:
+                at = (at + 1) & self.admission_mask
+            self.admissions[at] = key + 1
+            self.admitted[at] = table
+
     def __dealloc__(self):
         free(self.plain_plans)
         free(self.node_slots)
+        free(self.type_texts)
+        free(self.admissions)
+        free(self.admitted)
+
+    cdef uint32_t type_find(self, const char* text, uint32_t length) noexcept:
+        """The symbol of a type's name, or NO_TYPE. Under the GIL."""
+        cdef uint32_t i
+        cdef const TypeC* type
+        for i in range(self.type_count + 1):
+            type = &self.type_texts[self.type_last if i == 0 else i - 1]
+            if type.length == length and self.type_count and memcmp(type.text, text, length) == 0:
+                self.type_last = <uint32_t>(type - self.type_texts)
+                return type.symbol
+        return NO_TYPE
+
+    cdef uint32_t admission(self, uint64_t key) noexcept nogil:
+        """The table of what the model admits, or NO_TABLE."""
+        cdef uint64_t at = (key * <uint64_t>0x9E3779B97F4A7C15U) >> 40 & self.admission_mask
+        while self.admissions[at]:
+            if self.admissions[at] == key + 1:
+                return self.admitted[at]
+            at = (at + 1) & self.admission_mask
+        return NO_TABLE
 
     cdef uint32_t node_find(self, uint32_t type, uint32_t relation) noexcept nogil:
         return node_find(self.node_slots, self.node_mask, type, relation)

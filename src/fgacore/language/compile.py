@@ -151,9 +151,13 @@ class Compiler:
             return out
         return None
 
-    def parent_tables(self) -> set[int]:
-        """The tables of the relations that any `from` reads."""
-        out: set[int] = set()
+    def admitted_tables(self) -> dict[tuple[int, int, Kind], int]:
+        """The table of each (object type, relation, kind of subject) that the model admits."""
+        return {(type, relation, kind): table for (type, relation), node in self.nodes.items() for kind, table in self.admissions[node]}
+
+    def structural_tables(self) -> set[int]:
+        """The tables that shape closures and parents: of usersets, of wildcards, and those that any `from` reads."""
+        out = {table for found in self.admissions for kind, table in found if kind[1] is not None or kind[2]}
         todo = list(zip(self.rewrites, (type for type, _ in self.names), strict=True))
         while todo:
             rewrite, type = todo.pop()

@@ -1,21 +1,25 @@
 """See writes.pxd."""
 
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
+
+from cpython.ref cimport PyObject
 
 from fgacore.errors import LimitError, RequestError
 from fgacore.kernel.memory cimport pointers_add, pointers_free
-from fgacore.kernel.names cimport fga_hash, fga_same, names_find
-from fgacore.kernel.plan cimport ModelPlan, Plan
+from fgacore.kernel.names cimport FIND_MANY, fga_hash, fga_same, names_find, names_find_many
+from fgacore.kernel.plan cimport ADMIT_WILDCARD, NO_TABLE, NO_TYPE, ModelPlan, Plan, admission_key, relation_find
 from fgacore.kernel.tables cimport Edit, Version
 from fgacore.kernel.view cimport cache_drop
 from fgacore.limits import WRITE_TUPLES_MAX
-from fgacore.runtime.text cimport SHAPE_BAD, SHAPE_PLAIN, SHAPE_USERSET, SHAPE_WILDCARD, ShapeC, refuse, shape_read, text_of
+from fgacore.runtime.text cimport SHAPE_BAD, SHAPE_PLAIN, SHAPE_USERSET, SHAPE_WILDCARD, ShapeC, fga_ascii, refuse, shape_read, text_of
 from fgacore.tuples import Tuple
 
+cdef extern from "Python.h":
+    PyObject* PyTuple_GET_ITEM(object items, Py_ssize_t i)
+
 cdef enum:
-    NO_TABLE = 0xFFFFFFFFU
-    NO_TYPE = 0xFFFFFFFFU        # of a new name that only a delete has mentioned: it is not interned
+    NO_NODE = 0xFFFFFFFFU
     SORT_FROM = 64               # tuples of a call from which they are sorted into their tables
 
 
@@ -23,24 +27,23 @@ cdef class Writer:
     """The writes of one store. The caller holds the store's write lock through every call."""
 
     cdef State state
+    cdef ModelPlan member_model  # the userset's relation read last: of which model and type, its bytes and its symbol
+    cdef uint32_t member_type
+    cdef uint32_t member_symbol
+    cdef bytes member_name
     cdef set structural          # tables that shape closures and parents under any model of the store: usersets, wildcards, parents
-    cdef dict admissions         # ModelPlan to {(object type, relation, subject type, subject relation or -1 or -2 for a wildcard): table}
 
     def __cinit__(self, State state not None):
         self.state = state
-        self.admissions = {}
         self.structural = set()
+        self.member_name = b""
 
-    def add_model(self, ModelPlan model not None, dict admissions not None, parents):
-        """Make a model the newest, in a revision of its own. admissions: which tables it admits; parents: those that it reads parents from. Returns the revision."""
+    def add_model(self, ModelPlan model not None, set structural not None):
+        """Make a model the newest, in a revision of its own. structural: its tables that shape closures and parents. Returns the revision."""
         cdef Edit edit = Edit(self.state.version, self.state.serial + 1, len(self.state.symbols.tables))
         cdef Version version
-        for (type, relation, kind), table in admissions.items():
-            if kind[1] is not None or kind[2]:
-                self.structural.add(table)
-        self.structural.update(parents)
+        self.structural |= structural
         version = self.publish(edit, True)
-        self.admissions[model.model_id] = admissions
         self.state.models[model.model_id] = model
         self.state.model = model
         self.state.version = version
@@ -61,28 +64,27 @@ cdef class Writer:
         Writes are held to the model; deletes only to the shape of names. The same key twice in one call is refused.
         """
         cdef ModelPlan model = None
-        cdef dict admissions = None
         cdef Py_ssize_t n_writes = len(writes), n_deletes = len(deletes), total = n_writes + n_deletes, i
         cdef ChangeC* changes = NULL
         cdef NewNamesC fresh
         cdef Version version = self.state.version
         cdef Edit edit
         cdef uint64_t written = 0, deleted = 0
+        cdef list kept = []          # texts that only this call holds, until they are interned
         cdef bint stored
         if total > WRITE_TUPLES_MAX:
             raise LimitError(f"a write of more than {WRITE_TUPLES_MAX} tuples (WRITE_TUPLES_MAX)")
         if n_writes or model_id is not None:
             model = self.state.plan(model_id)
-            admissions = self.admissions[model.model_id]
         memset(&fresh, 0, sizeof(fresh))
         changes = <ChangeC*>malloc(sizeof(ChangeC) * (total + 1))
         if changes == NULL:
             raise MemoryError()
         try:
             for i in range(n_deletes):
-                self.resolve_delete(deletes[i], i, &changes[i], &fresh)
-            for i in range(n_writes):
-                self.resolve_write(writes[i], i, model, admissions, &changes[n_deletes + i], &fresh)
+                self.resolve_delete(deletes[i], i, &changes[i], &fresh, kept)
+            for i in range(0, n_writes, FIND_MANY):
+                self.resolve_writes(writes, i, min(n_writes, i + FIND_MANY), model, changes + n_deletes, &fresh, kept)
             refuse_repeats(changes, total, n_deletes, writes, deletes)
             for i in range(total):
                 stored = changes[i].table != NO_TABLE and (changes[i].object | changes[i].subject) & PROVISIONAL == 0 and version.has(
@@ -178,58 +180,103 @@ cdef class Writer:
             return item.subject, item.relation, item.object
         raise RequestError("a tuple is a triple (subject, relation, object) or a fgacore.Tuple", code="invalid_tuple", index=index)
 
-    cdef int resolve_write(self, item, Py_ssize_t index, ModelPlan model, dict admissions, ChangeC* change, NewNamesC* fresh) except -1:
-        cdef tuple parts = self.parts(item, index)
-        cdef ShapeC object_shape, subject_shape
-        cdef Py_ssize_t object_length = 0, subject_length = 0
-        cdef const char* object_text
-        cdef const char* subject_text
-        cdef int kind
-        try:
-            subject_text = text_of(parts[0], &subject_length, "subject")
-            object_text = text_of(parts[2], &object_length, "object")
-            kind = shape_read(subject_text, subject_length, &subject_shape)
-            if kind == SHAPE_BAD:
-                raise refuse("subject", parts[0])
-            if shape_read(object_text, object_length, &object_shape) != SHAPE_PLAIN:
-                raise refuse("object", parts[2])
-            relation = parts[1]
-            if not isinstance(relation, str):
-                raise RequestError("the relation is not a text", code="invalid_relation")
-            object_type = object_text[:object_shape.colon].decode()
-            type_symbol = model.types.get(object_type)
-            if type_symbol is None:
-                raise RequestError(f"the model has no type `{object_type}`", code="type_not_found")
-            symbol = model.relations.get(relation)
-            if symbol is None or model.node_find(type_symbol, symbol) == 0xFFFFFFFFU:
-                raise RequestError(f"the type `{object_type}` has no relation `{relation[:80]}`", code="relation_not_found")
-            subject_type = subject_text[:subject_shape.colon].decode()
-            subject_symbol = model.types.get(subject_type)
-            if subject_symbol is None:
-                raise RequestError(f"the model has no type `{subject_type}`", code="type_not_found")
-            member = None
-            if kind == SHAPE_USERSET:
-                name = subject_text[subject_shape.end + 1:subject_length].decode()
-                member = model.relations.get(name)
-                if member is None or model.node_find(subject_symbol, member) == 0xFFFFFFFFU:
-                    raise RequestError(f"the type `{subject_type}` has no relation `{name}`", code="relation_not_found")
-                if subject_shape.end == object_length and name == relation and subject_text[:subject_shape.end] == object_text[:object_length]:
-                    raise RequestError(f"the tuple {shown(parts)} says what holds anyway", code="invalid_tuple")
-            table = admissions.get((type_symbol, symbol, (subject_symbol, member, kind == SHAPE_WILDCARD)))
-            if table is None:
-                raise RequestError(f"the model does not admit {shown(parts)}", code="invalid_tuple")
-        except RequestError as error:
-            error.index = index
-            raise
-        change.table = table
-        change.subject = 0
-        change.subject_type = subject_symbol if kind == SHAPE_PLAIN else NO_TYPE
-        if kind != SHAPE_WILDCARD:
-            change.subject = self.name_id(subject_text, subject_shape.end, subject_symbol, fresh)
-        change.object = self.name_id(object_text, <uint32_t>object_length, type_symbol, fresh)
+    cdef int resolve_writes(self, list writes, Py_ssize_t first, Py_ssize_t end, ModelPlan model, ChangeC* changes, NewNamesC* fresh, list kept) except -1:
+        """Up to FIND_MANY writes. What names a plain subject and an object that are interned is looked up and no more; the rest is read with care."""
+        cdef const char* texts[FIND_MANY]
+        cdef uint32_t lengths[FIND_MANY]
+        cdef const NameC* subjects[FIND_MANY]
+        cdef const NameC* objects[FIND_MANY]
+        cdef PyObject* parts[FIND_MANY]
+        cdef Py_ssize_t i, length = 0
+        cdef uint32_t n = <uint32_t>(end - first)
+        cdef object item
+        cdef int relation
+        for i in range(n):
+            item = writes[first + i]
+            if type(item) is not tuple or len(<tuple>item) != 3:
+                item = self.parts(item, first + i)
+                kept.append(item)
+            parts[i] = <PyObject*>item
+            texts[i] = fga_ascii(PyTuple_GET_ITEM(item, 0), &length)
+            lengths[i] = <uint32_t>length if texts[i] != NULL and length < 65536 else 0
+            if lengths[i] == 0:
+                texts[i] = b""
+        names_find_many(&self.state.names.c, texts, lengths, n, subjects)
+        for i in range(n):
+            texts[i] = fga_ascii(PyTuple_GET_ITEM(<object>parts[i], 2), &length)
+            lengths[i] = <uint32_t>length if texts[i] != NULL and length < 65536 else 0
+            if lengths[i] == 0:
+                texts[i] = b""
+        names_find_many(&self.state.names.c, texts, lengths, n, objects)
+        for i in range(n):
+            if subjects[i] != NULL and objects[i] != NULL:
+                item = <object>PyTuple_GET_ITEM(<object>parts[i], 1)
+                relation = model.asked_symbol if item is model.asked_relation else -1
+                if relation >= 0:
+                    changes[first + i].table = model.admission(admission_key(objects[i].type, <uint32_t>relation, subjects[i].type, 0))
+                    if changes[first + i].table != NO_TABLE:
+                        changes[first + i].object = objects[i].id
+                        changes[first + i].subject = subjects[i].id
+                        changes[first + i].subject_type = subjects[i].type
+                        continue
+            try:
+                self.resolve_write(<object>parts[i], model, &changes[first + i], fresh)
+            except RequestError as error:
+                error.index = first + i
+                raise
         return 0
 
-    cdef int resolve_delete(self, item, Py_ssize_t index, ChangeC* change, NewNamesC* fresh) except -1:
+    cdef int resolve_write(self, object parts, ModelPlan model, ChangeC* change, NewNamesC* fresh) except -1:
+        cdef ShapeC object_shape, subject_shape
+        cdef Py_ssize_t object_length = 0, subject_length = 0
+        cdef const char* subject_text = text_of(<object>PyTuple_GET_ITEM(parts, 0), &subject_length, "subject")
+        cdef const char* object_text = text_of(<object>PyTuple_GET_ITEM(parts, 2), &object_length, "object")
+        cdef int kind = shape_read(subject_text, subject_length, &subject_shape)
+        cdef uint32_t type, subject_type, member = 0
+        cdef int relation
+        if kind == SHAPE_BAD:
+            raise refuse("subject", parts[0])
+        if shape_read(object_text, object_length, &object_shape) != SHAPE_PLAIN:
+            raise refuse("object", parts[2])
+        relation = relation_find(model, <object>PyTuple_GET_ITEM(parts, 1))
+        type = model.type_find(object_text, object_shape.colon)
+        if type == NO_TYPE:
+            raise type_missing(object_text[:object_shape.colon].decode())
+        if relation < 0 or model.node_find(type, <uint32_t>relation) == NO_NODE:
+            raise relation_missing(object_text[:object_shape.colon].decode(), parts[1])
+        subject_type = model.type_find(subject_text, subject_shape.colon)
+        if subject_type == NO_TYPE:
+            raise type_missing(subject_text[:subject_shape.colon].decode())
+        if kind == SHAPE_WILDCARD:
+            member = ADMIT_WILDCARD
+        elif kind == SHAPE_USERSET:
+            member = self.member(model, subject_type, subject_text, &subject_shape) + 1
+            if member == <uint32_t>relation + 1 and subject_shape.end == object_length and memcmp(subject_text, object_text, object_length) == 0:
+                raise RequestError(f"the tuple {shown(parts)} says what holds anyway", code="invalid_tuple")
+        change.table = model.admission(admission_key(type, <uint32_t>relation, subject_type, member))
+        if change.table == NO_TABLE:
+            raise RequestError(f"the model does not admit {shown(parts)}", code="invalid_tuple")
+        change.subject = 0
+        change.subject_type = subject_type if kind == SHAPE_PLAIN else NO_TYPE
+        if kind != SHAPE_WILDCARD:
+            change.subject = self.name_id(subject_text, subject_shape.end, subject_type, fresh)
+        change.object = self.name_id(object_text, <uint32_t>object_length, type, fresh)
+        return 0
+
+    cdef uint32_t member(self, ModelPlan model, uint32_t type, const char* text, const ShapeC* shape) except? 0xFFFFFFFFU:
+        """The symbol of the relation of a userset; the one read last is remembered, as writes come in runs."""
+        cdef uint32_t length = shape.length - shape.end - 1
+        cdef object name
+        if self.member_model is not model or self.member_type != type or len(self.member_name) != length or memcmp(
+                <const char*>self.member_name, text + shape.end + 1, length) != 0:
+            name = text[shape.end + 1:shape.length].decode()
+            symbol = model.relations.get(name)
+            if symbol is None or model.node_find(type, symbol) == NO_NODE:
+                raise relation_missing(text[:shape.colon].decode(), name)
+            self.member_model, self.member_type, self.member_symbol, self.member_name = model, type, symbol, text[shape.end + 1:shape.length]
+        return self.member_symbol
+
+    cdef int resolve_delete(self, item, Py_ssize_t index, ChangeC* change, NewNamesC* fresh, list kept) except -1:
         """A key to delete: any well-formed names; of no table where the store has none that could hold it."""
         cdef tuple parts = self.parts(item, index)
         cdef ShapeC object_shape, subject_shape
@@ -237,8 +284,9 @@ cdef class Writer:
         cdef const char* object_text
         cdef const char* subject_text
         cdef int kind
-        cdef const NameC* entry
         symbols = self.state.symbols
+        if parts is not item:
+            kept.append(parts)
         try:
             subject_text = text_of(parts[0], &subject_length, "subject")
             object_text = text_of(parts[2], &object_length, "object")
@@ -295,6 +343,14 @@ cdef class Writer:
         if name.id == 0xFFFFFFFFU:
             name.id = self.state.names.intern(name.text, name.length, <unsigned short>name.type).id
         return name.id
+
+
+cdef object type_missing(str type):
+    return RequestError(f"the model has no type `{type}`", code="type_not_found")
+
+
+cdef object relation_missing(str type, str relation):
+    return RequestError(f"the type `{type}` has no relation `{relation[:80]}`", code="relation_not_found")
 
 
 cdef object shown(object item):
@@ -379,7 +435,7 @@ cdef int refuse_repeats(const ChangeC* changes, Py_ssize_t total, Py_ssize_t n_d
 
 cdef int add_all(Edit edit, const ChangeC* changes, Py_ssize_t count) except -1:
     """Add tuples that are not stored; many of them sorted into their tables."""
-    cdef Py_ssize_t i, n = 0
+    cdef Py_ssize_t i, n = 0, total
     cdef uint32_t table
     cdef uint64_t* pairs = NULL
     cdef uint64_t* by_subject
@@ -400,19 +456,23 @@ cdef int add_all(Edit edit, const ChangeC* changes, Py_ssize_t count) except -1:
         for i in range(count):
             if changes[i].table != NO_TABLE:
                 counts[changes[i].table] += 1
+        for table in range(edit.table_count):    # where each table's part ends; filled from there down
+            counts[table] += counts[table - 1] if table else 0
+        for i in range(count):
+            if changes[i].table != NO_TABLE:
+                counts[changes[i].table] -= 1
+                pairs[counts[changes[i].table]] = <uint64_t>changes[i].object << 32 | changes[i].subject
+                by_subject[counts[changes[i].table]] = <uint64_t>changes[i].subject << 32 | changes[i].object
+                n += 1
         for table in range(edit.table_count):
-            if counts[table] == 0:
+            i = counts[table]                    # where it begins
+            total = (counts[table + 1] if table + 1 < edit.table_count else n) - i
+            if total == 0:
                 continue
-            n = 0
-            for i in range(count):
-                if changes[i].table == table:
-                    pairs[n] = <uint64_t>changes[i].object << 32 | changes[i].subject
-                    by_subject[n] = <uint64_t>changes[i].subject << 32 | changes[i].object
-                    n += 1
             with nogil:
-                radix_sort(pairs, spare, n)
-                radix_sort(by_subject, spare, n)
-            edit.add_many(table, pairs, by_subject, n)
+                radix_sort(pairs + i, spare, total)
+                radix_sort(by_subject + i, spare, total)
+            edit.add_many(table, pairs + i, by_subject + i, total)
     finally:
         free(counts)
         free(pairs)
