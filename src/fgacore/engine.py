@@ -33,7 +33,7 @@ def open(path: str | os.PathLike[str] = ":memory:") -> Engine:
     ...     _ = engine.write_model(model)
     """
     if path != ":memory:":
-        raise StoreError("a store on disk is not supported yet, only `:memory:`", code="not_supported")
+        raise RequestError("a store on disk is not supported yet, only `:memory:`", code="not_supported")
     return Engine(State(SymbolTable()))
 
 
@@ -141,11 +141,9 @@ class Engine(Checks):
 
     def _read(self, subject: str | None, relation: str | None, object: str | None) -> Iterator[Tuple]:
         state, version, symbols = self._state, self._state.newest, self._state.symbols
-        types, relations = list(symbols.types), list(symbols.relations)
-        asked = None if subject is None else self.subject_parts(subject)
-        asked_object = None if object is None else self.subject_parts(object)
-        if asked_object is not None and (asked_object[1] is not None or asked_object[2]):
-            raise RequestError(f"malformed object `{object}`, expected `type:id`", code="invalid_object")
+        tables, types, relations = list(symbols.tables.items()), list(symbols.types), list(symbols.relations)
+        asked = None if subject is None else self.name_parts(subject, "subject")
+        asked_object = None if object is None else self.name_parts(object, "object")
         if relation is not None and not isinstance(relation, str):
             raise RequestError("the relation is not a text", code="invalid_relation")
 
@@ -156,7 +154,7 @@ class Engine(Checks):
             return name if kind[1] is None else f"{name}#{relations[kind[1]]}"
 
         def tuples() -> Iterator[Tuple]:
-            for (type, symbol, kind, _), table in list(symbols.tables.items()):
+            for (type, symbol, kind, _), table in tables:
                 if relation is not None and relations[symbol] != relation:
                     continue
                 if asked is not None and (types[kind[0]], None if kind[1] is None else relations[kind[1]], kind[2]) != asked[:3]:

@@ -85,10 +85,14 @@ LINKS = {
         negated=True,
     ),
     "a userset in many": Link(
-        lambda i: ("group:hub#member", "member", f"group:{i}"), lambda i: ("user:hub", "member", f"group:{i}"), base=(("user:hub", "member", "group:hub"),)
+        lambda i: ("group:hub#member", "member", f"group:{i}"),
+        lambda i: ("user:hub", "member", f"group:{i}"),
+        base=(("user:hub", "member", "group:hub"),),
     ),
     "a folder over many": Link(
-        lambda i: ("folder:hub", "parent", f"folder:{i}"), lambda i: ("user:hub", "viewer", f"folder:{i}"), base=(("user:hub", "viewer", "folder:hub"),)
+        lambda i: ("folder:hub", "parent", f"folder:{i}"),
+        lambda i: ("user:hub", "viewer", f"folder:{i}"),
+        base=(("user:hub", "viewer", "folder:hub"),),
     ),
 }
 
@@ -101,7 +105,9 @@ PATTERNS = {
     "in order": lambda rng: list(range(UNIVERSE)),
     "from the border": lambda rng: [(65_500 + i) % UNIVERSE for i in range(UNIVERSE)],
     "every seventh": lambda rng: [i for start in rng.sample(range(7), 7) for i in range(start, UNIVERSE, 7)],
-    "by blocks": lambda rng: [i for block in rng.sample(range(0, UNIVERSE, 4_096), len(range(0, UNIVERSE, 4_096))) for i in range(block, min(block + 4_096, UNIVERSE))],
+    "by blocks": lambda rng: [
+        i for block in rng.sample(range(0, UNIVERSE, 4_096), len(range(0, UNIVERSE, 4_096))) for i in range(block, min(block + 4_096, UNIVERSE))
+    ],
 }
 
 
@@ -186,7 +192,9 @@ def test_a_set_of_any_size_is_what_a_python_set_is(name: str) -> None:
     for number, pattern in enumerate(PATTERNS if SOAK else [random.Random(f"{SEED}{name}").choice(list(PATTERNS))]):
         rng = random.Random(f"{SEED}-{name}-{number}")
         growing = Growing(name, pattern, rng)
-        phases = PHASES if SOAK else [phase for phase in PHASES if phase in (8, 9, 256, 257, 4_096, 4_097, 65_537, UNIVERSE, 0) or rng.random() < 0.25]
+        phases = (
+            PHASES if SOAK else [phase for phase in PHASES if phase in (8, 9, 256, 257, 4_096, 4_097, 65_537, UNIVERSE, 0) or rng.random() < 0.25]
+        )
         last = None
         for size in phases:
             growing.resize(size)
@@ -236,7 +244,9 @@ def test_two_large_sets_that_differ_in_one_member_stay_apart() -> None:
     for merged in (False, True):
         if merged:
             engine.merge()
-        assert list(engine.batch_check([(f"user:{i}", "reader", "doc:left") for i in (65_535, 65_536, 65_537, 69_999, 70_000)])) == [True] * 4 + [False]
+        assert list(engine.batch_check([(f"user:{i}", "reader", "doc:left") for i in (65_535, 65_536, 65_537, 69_999, 70_000)])) == [True] * 4 + [
+            False
+        ]
         assert list(engine.batch_check([(f"user:{i}", "reader", "doc:right") for i in (65_535, 65_536, 65_537, 69_999)])) == [True, False, True, True]
         assert engine.check_objects("user:65536", "reader", ["doc:left", "doc:right", "doc:left"]) == [True, False, True]
     engine.delete(object="doc:left")

@@ -203,7 +203,7 @@ WRONG: dict[str, Any] = {
     "a seed of no closure": ("seeds", 0, 1, 99),
     "an edge to no closure": ("edges", 0, 1, 99),
 }
-NOT_YET = pytest.mark.xfail(reason="reported: taken as it is, and written through by the first closure")
+NOT_YET = pytest.mark.xfail(reason="reported: taken as they are, and the first closure built writes past its counts")
 
 
 @pytest.mark.parametrize("wrong", [pytest.param(name, marks=NOT_YET if WRONG[name][0] in ("seeds", "edges") else ()) for name in WRONG])

@@ -80,10 +80,14 @@ cdef class Plan:
             if c.groups[i] >= c.group_count:
                 raise ValueError("a closure of no group")
         cdef uint32_t n = 0
+        if len(parts.edges) != c.closure_count:
+            raise ValueError("edges of other closures than there are")
         for i, group in enumerate(parts.seeds):
             c.seed_offsets[i] = n
             for item in group:
                 c.seeds[n].table, c.seeds[n].closure, c.seeds[n].wildcard = item
+                if c.seeds[n].closure >= c.closure_count:
+                    raise ValueError("a seed of no closure")
                 n += 1
         c.seed_offsets[c.group_count] = n
         n = 0
@@ -91,6 +95,8 @@ cdef class Plan:
             c.edge_offsets[i] = n
             for item in edges:
                 c.edges[n].table, c.edges[n].closure = item
+                if c.edges[n].closure >= c.closure_count:
+                    raise ValueError("an edge to no closure")
                 n += 1
         c.edge_offsets[c.closure_count] = n
 

@@ -269,16 +269,20 @@ cdef void set_decode(const SetC* s, uint32_t* out) noexcept nogil:
 
 
 cdef bint roaring_measure(const uint8_t* data, uint32_t size, uint64_t* count) noexcept nogil:
-    """Whether the bytes are a well-formed portable bitmap: containers inside the bytes, keys and members strictly rising, cardinalities true. Members into count."""
+    """Whether the bytes are a well-formed portable bitmap: containers in their places, keys and members strictly rising, cardinalities true. Members into count."""
     cdef HeaderC h
     cdef ContainerC c
     cdef uint32_t i, j, n, key, last_key = 0, value, last
+    cdef uint64_t at, end
     count[0] = 0
     if not header_read(data, size, &h):
         return 0
+    at = h.first
     for i in range(h.count):
-        if not roaring_container(data, size, &h, i, &c):
+        # One after the other, where the offsets say so too.
+        if (h.offsets and read32(data + h.offsets + 4 * i) != at) or not container_at(data, size, &h, i, at, &c, &end):
             return 0
+        at = end
         key = c.key
         if i and key <= last_key:
             return 0

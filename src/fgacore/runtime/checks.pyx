@@ -43,7 +43,7 @@ cdef int refuse_extras(object context, object contextual_tuples) except -1:
     """What this engine cannot take into account is an error, never ignored."""
     if context is not None:
         raise unsupported("a context is")
-    if contextual_tuples is not None and contextual_tuples is not NOTHING and len(contextual_tuples):
+    if contextual_tuples is not None and not (isinstance(contextual_tuples, (list, tuple)) and len(contextual_tuples) == 0):
         raise unsupported("contextual tuples are")
     return 0
 
@@ -489,16 +489,16 @@ cdef class Checks:
             raise StoreError(f"revision {at_least} is wanted, {self.state.version.revision} is the newest here", code="stale")
         return 0
 
-    def subject_parts(self, subject):
-        """(type, relation of a userset or None, whether it is a wildcard, the whole name of the object part) of a well-formed subject."""
+    def name_parts(self, text, str what):
+        """(type, relation of a userset or None, whether it is a wildcard, the whole name of the object part) of a well-formed `subject` or `object`."""
         cdef ShapeC shape
         cdef Py_ssize_t length = 0
-        cdef const char* text = text_of(subject, &length, "subject")
-        cdef int kind = shape_read(text, length, &shape)
-        if kind == SHAPE_BAD:
-            raise refuse("subject", subject)
-        relation = text[shape.end + 1:length].decode() if kind == SHAPE_USERSET else None
-        return text[:shape.colon].decode(), relation, kind == SHAPE_WILDCARD, text[:shape.end].decode()
+        cdef const char* name = text_of(text, &length, what)
+        cdef int kind = shape_read(name, length, &shape)
+        if kind == SHAPE_BAD or (what == "object" and kind != SHAPE_PLAIN):
+            raise refuse(what, text)
+        relation = name[shape.end + 1:length].decode() if kind == SHAPE_USERSET else None
+        return name[:shape.colon].decode(), relation, kind == SHAPE_WILDCARD, name[:shape.end].decode()
 
     # ---- ids and names ----
 
