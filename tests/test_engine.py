@@ -224,7 +224,6 @@ def test_with_closes_and_repr_tells(engine: fgacore.Engine) -> None:
     assert refused(other.stats).code == "closed"
 
 
-@pytest.mark.xfail(reason="reported: a StoreError with a code that the catalogue gives to RequestError")
 def test_a_store_on_disk_is_refused_until_there_is_one(tmp_path: Path) -> None:
     assert refused(fgacore.open, tmp_path).code == "not_supported"
 

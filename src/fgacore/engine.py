@@ -10,11 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Literal
 
-from fgacore.errors import ModelError, ModelIssue, RequestError, StoreError
+from fgacore.errors import LimitError, ModelError, ModelIssue, RequestError, StoreError, quote
 from fgacore.kernel.plan import ModelPlan
 from fgacore.language import load
 from fgacore.language.compile import Compiler, Kind, SymbolTable
-from fgacore.limits import CHANGES_KEPT_MAX
+from fgacore.language.model import Model
+from fgacore.limits import CHANGES_KEPT_MAX, STORE_RELATIONS_MAX, STORE_TYPES_MAX
 from fgacore.results import Change, Stats
 from fgacore.runtime.checks import Checks
 from fgacore.runtime.state import State
@@ -81,16 +82,30 @@ class Engine(Checks):
         model = load(source)
         if model.conditions:
             first = next(iter(model.conditions.values()))
-            message = f"conditions are not supported yet: `{first.name}`"
+            message = f"conditions are not supported yet: {quote(first.name)}"
             issue = ModelIssue("conditions_unsupported", message, *first.position, symbol=first.name, file=first.file)
             raise ModelError(message, issues=(issue,))
+        if not model.types:
+            raise ModelError("a model has at least one type", code="invalid_model")
         with self._lock:
             self._refuse_closed()
+            self._refuse_symbols(model)
             compiler = Compiler(model, self._state.symbols)
             plan = ModelPlan(self._ulids.make(), compiler, compiler.types, compiler.relations, compiler.nodes, compiler.admitted_tables())
             revision = self._writer.add_model(plan, compiler.structural_tables())
             self._changes.append(Change(revision, time.time(), "model", actor, reason, model_id=plan.model_id))
         return plan.model_id
+
+    def _refuse_symbols(self, model: Model) -> None:
+        """Types and relations are numbered in 16 bits over the life of a store."""
+        symbols = self._state.symbols
+        relations = {relation for definition in model.types.values() for relation in definition.relations}
+        for known, more, most, name in (
+            (symbols.types, set(model.types), STORE_TYPES_MAX, "STORE_TYPES_MAX"),
+            (symbols.relations, relations, STORE_RELATIONS_MAX, "STORE_RELATIONS_MAX"),
+        ):
+            if len(known) + sum(text not in known for text in more) > most:
+                raise LimitError(f"the models of the store have more than {most} names in all ({name})")
 
     # ---- tuples ----
 
@@ -107,9 +122,10 @@ class Engine(Checks):
     ) -> int:
         """Store and delete tuples, all or nothing, and return the revision. Visible to every call that begins after it returns.
 
-        Triples are (subject, relation, object). Deletes come first. Writes are held to the model (default: the newest), deletes only to the shape of names.
-        on_duplicate, on_missing: `error` refuses a tuple that is stored already, or one to delete that is not; `ignore` passes over it.
-        The same key twice in one call is refused. actor and reason are kept with the revision (`changes`). Raises RequestError with the item's `.index`.
+        Triples are (subject, relation, object). Deletes come first. Writes are held to the model (default: the newest), deletes only to
+        the shape of names. on_duplicate, on_missing: `error` refuses a tuple that is stored already, or one to delete that is not; `ignore`
+        passes over it. Refused as well: the same key twice in one call, and a userset in its own relation, which holds anyway.
+        actor and reason are kept with the revision (`changes`). Raises RequestError with the item's `.index`.
         """
         self._refuse_option("on_duplicate", on_duplicate)
         self._refuse_option("on_missing", on_missing)
@@ -186,7 +202,7 @@ class Engine(Checks):
             return [change for change in self._changes if change.revision > since]
 
     def merge(self) -> None:
-        """Fold what was written since into the frozen base now, rather than when it has grown: maintenance, after which reads are as fast as they can be."""
+        """Fold what was written since into the frozen base now, rather than when it has grown. Maintenance: reads are fastest after it."""
         with self._lock:
             self._refuse_closed()
             self._writer.merge()

@@ -8,7 +8,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["CODES", "FgaError", "InternalError", "LimitError", "ModelError", "ModelIssue", "RequestError", "StoreError"]
+__all__ = ["CODES", "FgaError", "InternalError", "LimitError", "ModelError", "ModelIssue", "RequestError", "StoreError", "quote"]
+
+_QUOTE_CHARACTERS_MAX = 80
+
+
+def quote(text: object) -> str:
+    """The user's text in backticks, as messages have it: on one line, without control characters, and not longer than a reader wants.
+
+    What is no text is not shown: turning it into one would run code of its own.
+    """
+    if not isinstance(text, str):
+        return "(not a text)"
+    text = str.__str__(text)
+    if len(text) > _QUOTE_CHARACTERS_MAX:
+        text = text[: _QUOTE_CHARACTERS_MAX - 1] + "…"
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+    return f"`{text}`"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,8 @@ MODULE_FILES_MAX = 1_000
 CONDITION_EXPRESSION_BYTES_MAX = 4_096
 
 # Store. Symbols are numbered in 16 bits and names within a type in 32.
-STORE_TYPES_MAX = 65_535
-STORE_RELATIONS_MAX = 65_535
+STORE_TYPES_MAX = 65_000  # over all models of a store
+STORE_RELATIONS_MAX = 65_000
 CHANGES_KEPT_MAX = 100_000  # recorded writes of a store in memory, the newest
 WRITE_TUPLES_MAX = 10_000_000  # in one call
 

@@ -92,26 +92,6 @@ def test_empty_set_is_valid_and_empty() -> None:
 # ---- damage ----
 
 
-def is_in_place(data: bytes) -> bool:
-    """Whether the containers lie one after the other, as the format says and pyroaring, which ignores the offsets, reads them."""
-    first, second = struct.unpack_from("<II", data)
-    runs = first & 0xFFFF == 12347
-    count = (first >> 16) + 1 if runs else second
-    keys = 4 + (count + 7) // 8 if runs else 8
-    has_offsets = not runs or count >= 4
-    offsets = keys + 4 * count
-    at = offsets + 4 * count * has_offsets
-    for i in range(count):
-        if has_offsets and struct.unpack_from("<I", data, offsets + 4 * i)[0] != at:
-            return False
-        cardinality = struct.unpack_from("<H", data, keys + 4 * i + 2)[0] + 1
-        if runs and data[4 + i // 8] >> (i % 8) & 1:
-            at += 2 + 4 * struct.unpack_from("<H", data, at)[0]
-        else:
-            at += 2 * cardinality if cardinality <= 4096 else 8192
-    return at <= len(data)
-
-
 def assert_consistent(data: bytes) -> None:
     """Whatever the bytes: no crash, no member without end; and if they are called valid, what pyroaring reads too."""
     reader = RoaringReader(data)
@@ -124,8 +104,7 @@ def assert_consistent(data: bytes) -> None:
     assert len(reader) == len(members)
     assert all(a < b for a, b in pairwise(members))
     assert answers == [value in set(members) for value in probes]
-    if is_in_place(data):  # else see test_containers_out_of_place_are_not_valid
-        assert BitMap.deserialize(data).to_array().tolist() == members
+    assert BitMap.deserialize(data).to_array().tolist() == members
 
 
 @st.composite
@@ -165,7 +144,9 @@ DAMAGE = {
     "fewer containers": (PLAIN, 4, b"\x01"),
     "too many containers": (PLAIN, 4, b"\x01\x00\x01\x00"),
     "keys equal": (PLAIN, 12, b"\x00"),
+    "cardinality into the next container": (PLAIN, 10, b"\x03"),
     "offset outside": (PLAIN, 16, b"\xff\xff\xff\xff"),
+    "offset into the header": (PLAIN, 16, b"\x16"),
     "members equal": (PLAIN, 26, b"\x01"),
     "members fall": (PLAIN, 28, b"\x00"),
     "not a run": (RUNS, 4, b"\x00"),
@@ -185,11 +166,3 @@ def test_damage_is_not_valid(damage: str) -> None:
     data = damaged(*DAMAGE[damage])
     assert not RoaringReader(data).valid
     assert_consistent(data)
-
-
-@pytest.mark.xfail(reason="reported: offsets are followed, not compared with where the containers must lie")
-@pytest.mark.parametrize(("place", "value"), [(16, b"\x16"), (10, b"\x03")], ids=["offset into the header", "cardinality into the other"])
-def test_containers_out_of_place_are_not_valid(place: int, value: bytes) -> None:
-    data = damaged(PLAIN, place, value)
-    assert not is_in_place(data)
-    assert not RoaringReader(data).valid

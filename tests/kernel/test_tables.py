@@ -153,6 +153,29 @@ def test_held_versions_stay_as_they_were() -> None:
     world.assert_holds()
 
 
+@pytest.mark.parametrize("size", [6, 200, 255, 300, 3_000, 4_096, 5_000])
+@pytest.mark.parametrize("hub", ["object", "subject"])
+def test_held_versions_of_a_set_of_any_form_stay_as_they_were(size: int, hub: str) -> None:
+    """Its run or containers are in the delta when it is held, so each write after that must make its own."""
+    world, rng = World(size + 200), random.Random(f"{size}{hub}")
+    held: list[tuple[Version, list[int]]] = []
+    members = set(range(0, size, 2)) | set(range(size // 2))
+    for step in range(40):
+        new, gone = set(rng.sample(range(size + 200), 3)) - members, set(rng.sample(sorted(members), 2)) if step else set()
+        new |= set() if step else members
+        pairs = [{(7, id) if hub == "object" else (id, 7) for id in ids} for ids in (new, gone)]
+        world.change(*pairs)
+        members = members - gone | new
+        held.append((world.version, sorted(members)))
+        for version, right in held[-12:]:
+            assert version.members(world.table, 7, hub == "subject") == right
+        if step % 15 == 14:
+            world.engine.merge()
+    for version, right in held[:: 1 if SMALL else 3]:
+        assert version.members(world.table, 7, hub == "subject") == right
+    world.assert_holds()
+
+
 def test_a_held_version_outlives_its_engine() -> None:
     world = World(300)
     world.change((1, id) for id in range(300))

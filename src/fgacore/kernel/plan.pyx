@@ -199,12 +199,13 @@ cdef class ModelPlan:
     cdef int relation_slow(self, object relation) except -2:
         if not isinstance(relation, str):
             raise RequestError("the relation is not a text", code="invalid_relation")
-        cdef object symbol = self.relations.get(relation)
+        cdef object exact = relation if type(relation) is str else str.__str__(relation)    # a subclass may hash and compare as it likes
+        cdef object symbol = self.relations.get(exact)
         if symbol is None:
             return -1
-        if type(relation) is str:
+        if exact is relation:
             self.asked_symbol = symbol
-            self.asked_relation = relation
+            self.asked_relation = exact
         return symbol
 
     cdef Plan plan_of(self, object kind):

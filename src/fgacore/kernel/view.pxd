@@ -9,7 +9,7 @@ One owner at a time: a view is written without the GIL by the thread that holds 
 Views are cached by (plan, subject). The first question of a subject leaves its name in the cache and works in scratch; the second, or a batch, builds.
 INVARIANT (a view answers for its versions only): it is true from the version it was begun in (`low`) until a table that shapes closures and parents
 changes (Version.structural grows past `low`), or a tuple of its own plain subject does (the writer sets `stale` when it publishes).
-A version older than `low` does not use it. The plan's serial is part of the key, so no model answers for another.
+Only calls that hold the newest version take a view (State.begin); older ones work in scratch. The plan's serial is part of the key, so no model answers for another.
 """
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t

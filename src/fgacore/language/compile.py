@@ -22,6 +22,7 @@ FALSE, TRUE = -1, -2
 UNDER_NONE, UNDER_ODD, UNDER_EVEN = range(3)
 ORDINAL_MAX = 63
 
+FLAT_NODES_MAX = 256  # nodes that one closure unites; a larger one is walked
 INLINE_DEPTH_MAX = 16  # computed relations in place within each other
 INLINE_OPS_MAX = 64  # operations of one node; a computed relation beyond it is called (kernel notes: 3 ns a branch in place, 13 to 22 called)
 
@@ -74,8 +75,8 @@ class Compiler:
         self.nodes = {(self.types[t], self.relations[r]): i for (t, r), i in self.node_of.items()}
         self.rewrites: list[Rewrite] = [model.types[t].relations[r].rewrite for t, r in self.names]
         self.admissions: list[list[Admission]] = [self._admissions(t, r) for t, r in self.names]
-        self.flat = self._flat()
         self.members = {self.nodes[kind[0], kind[1]] for found in self.admissions for kind, _ in found if kind[1] is not None}
+        self.flat = self._flat()
 
     def _admissions(self, type: str, relation: str) -> list[Admission]:
         seen: dict[Kind, int] = {}
@@ -95,9 +96,10 @@ class Compiler:
         return (type, self.relations[restriction.relation], False)
 
     def _flat(self) -> list[list[int] | None]:
-        """For each node that is only a union of stored tuples and of such nodes: the nodes whose tuples it unites, itself first. None for any other.
+        """For each membership node that is only a union of stored tuples and of such nodes: the nodes whose tuples it unites. None for others.
 
-        Such nodes are what a closure can be made of: who is in them follows from membership tables alone.
+        A membership node is one whose usersets are admitted somewhere. Such nodes are what a closure can be made of: who is in them follows
+        from membership tables alone.
         """
         united: list[set[int] | None] = []
         for node, (type, _) in enumerate(self.names):
@@ -106,25 +108,24 @@ class Compiler:
         for node, found in enumerate(united):
             for m in (found or set()) | {self.nodes[kind[0], kind[1]] for kind, _ in self.admissions[node] if kind[1] is not None}:
                 used_by[m].append(node)
+        out: list[list[int] | None] = [None] * len(united)
+        for node in self.members:
+            closed, todo = {node: None}, [node]
+            while todo and len(closed) <= FLAT_NODES_MAX:
+                for m in sorted(united[todo.pop()] or ()):
+                    if m not in closed:
+                        closed[m] = None
+                        todo.append(m)
+            if todo:
+                united[node] = None
+            out[node] = [m for m in closed if self._stores(m)]
         spoilt = [node for node, found in enumerate(united) if found is None]
         while spoilt:  # what unites, or admits the members of, a node that is not flat is not flat either
             for node in used_by[spoilt.pop()]:
                 if united[node] is not None:
                     united[node] = None
                     spoilt.append(node)
-        out: list[list[int] | None] = []
-        for node, found in enumerate(united):
-            if found is None:
-                out.append(None)
-                continue
-            closed, todo = {node: None}, [node]
-            while todo:
-                for m in sorted(united[todo.pop()] or ()):
-                    if m not in closed:
-                        closed[m] = None
-                        todo.append(m)
-            out.append([m for m in closed if self._stores(m)])
-        return out
+        return [None if united[node] is None else found for node, found in enumerate(out)]
 
     def _stores(self, node: int) -> bool:
         todo = [self.rewrites[node]]
@@ -332,7 +333,7 @@ class _Graph:
         return if_false
 
     def _cost(self, rewrite: Rewrite, node: int) -> int:
-        """Cheap operands are asked first: stored tuples, relations of the object, of its parents; the node's own relation last, where it needs no frame."""
+        """Cheap operands are asked first: stored tuples, relations of the object, of its parents; last the node's own, which needs no frame there."""
         if isinstance(rewrite, TupleToUserset):
             return 4 if rewrite.relation == self.compiler.names[node][1] else 3
         return {This: 0, ComputedUserset: 1}.get(type(rewrite), 2)

@@ -1,6 +1,6 @@
 """The faults of a model, gathered in one run and raised as one ModelError.
 
-Every part of the language writes here. Messages quote the user's text through `quote`, so that hostile text stays on one short line.
+Every part of the language writes here.
 """
 
 from __future__ import annotations
@@ -11,18 +11,8 @@ from fgacore.errors import ModelError, ModelIssue
 from fgacore.language.model import NOWHERE, Position
 from fgacore.limits import MODEL_ISSUES_MAX
 
-__all__ = ["Issues", "quote"]
+__all__ = ["Issues"]
 
-_QUOTE_CHARACTERS_MAX = 80  # of the user's text in one message
-
-
-def quote(text: str) -> str:
-    """The user's text in backticks: on one line, without control characters, and not longer than a reader wants."""
-    if len(text) > _QUOTE_CHARACTERS_MAX:
-        text = text[: _QUOTE_CHARACTERS_MAX - 1] + "…"
-    if not text.isprintable():
-        text = "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
-    return f"`{text}`"
 
 
 class Issues:

@@ -11,8 +11,8 @@ import json
 from typing import Any
 
 from fgacore import limits
-from fgacore.errors import LimitError, RequestError
-from fgacore.language.issues import Issues, quote
+from fgacore.errors import LimitError, RequestError, quote
+from fgacore.language.issues import Issues
 from fgacore.language.model import (
     ComputedUserset,
     Condition,

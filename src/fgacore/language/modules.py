@@ -16,8 +16,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from fgacore import limits
-from fgacore.errors import LimitError, RequestError
-from fgacore.language.issues import Issues, quote
+from fgacore.errors import LimitError, RequestError, quote
+from fgacore.language.issues import Issues
 from fgacore.language.model import NOWHERE, Condition, Model, Position, TypeDefinition
 from fgacore.language.parse import extended, read
 from fgacore.language.validate import find_issues, find_name_issues

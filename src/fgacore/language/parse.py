@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import NoReturn, TypeVar
 
 from fgacore import limits
-from fgacore.errors import LimitError
-from fgacore.language.issues import Issues, quote
+from fgacore.errors import LimitError, quote
+from fgacore.language.issues import Issues
 from fgacore.language.model import (
     NOWHERE,
     ComputedUserset,

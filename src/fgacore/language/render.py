@@ -9,8 +9,7 @@ from __future__ import annotations
 import re
 from typing import NoReturn
 
-from fgacore.errors import ModelError, ModelIssue
-from fgacore.language.issues import quote
+from fgacore.errors import ModelError, ModelIssue, quote
 from fgacore.language.model import (
     ComputedUserset,
     Condition,

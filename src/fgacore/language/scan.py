@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 
-from fgacore.errors import LimitError
-from fgacore.language.issues import quote
+from fgacore.errors import LimitError, quote
 from fgacore.language.model import Position
 from fgacore.limits import CONDITION_EXPRESSION_BYTES_MAX, MODEL_BYTES_MAX
 

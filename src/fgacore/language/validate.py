@@ -11,8 +11,9 @@ import re
 from collections.abc import Iterator
 
 from fgacore import limits
+from fgacore.errors import quote
 from fgacore.language.graph import Tuplesets, entry_points, on_cycles
-from fgacore.language.issues import Issues, quote
+from fgacore.language.issues import Issues
 from fgacore.language.model import (
     NOWHERE,
     ComputedUserset,

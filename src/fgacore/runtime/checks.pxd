@@ -36,7 +36,7 @@ cdef class Checks:
     cdef bint answer_few(self, Checker checker, ModelPlan model, BatchC* batch, Py_ssize_t first, Py_ssize_t end) noexcept
     cdef int answer_group(self, Checker checker, ModelPlan model, list items, dict errors, BatchC* batch, Py_ssize_t first, Py_ssize_t end) except -1
     cdef int fresh(self, object at_least) except -1
-    cdef bint type_of(self, object type) except -1
+    cdef str type_of(self, object type)
     cdef Plan asker(self, ModelPlan model, object subject, AskerC* asker)
     cdef Plan asker_slow(self, ModelPlan model, object subject, const char* text, Py_ssize_t length, AskerC* asker)
     cdef ModelPlan model_for(self, object model_id, object at_least)

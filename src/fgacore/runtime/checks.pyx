@@ -7,13 +7,15 @@ from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, Py
 from cpython.list cimport PyList_New, PyList_SET_ITEM
 from cpython.ref cimport Py_INCREF, PyObject
 
+from operator import index
+
 import numpy
 
 cdef extern from "Python.h":
     PyObject* PyList_GET_ITEM(object items, Py_ssize_t i)
     PyObject* PyTuple_GET_ITEM(object items, Py_ssize_t i)
 
-from fgacore.errors import FgaError, InternalError, LimitError, RequestError, StoreError
+from fgacore.errors import FgaError, LimitError, RequestError, StoreError, quote
 from fgacore.kernel.check cimport CheckerC, SWEEP, UNKNOWN, YES, ask, sweep
 from fgacore.kernel.names cimport FIND_MANY, NamesC, names_find, names_find_many
 from fgacore.kernel.plan cimport node_find, relation_find
@@ -88,7 +90,7 @@ cdef class Checks:
         cdef object type = model.types.get(type_name)
         cdef object relation
         if type is None:
-            raise RequestError(f"the model has no type `{type_name}`", code="type_not_found")
+            raise RequestError(f"the model has no type {quote(type_name)}", code="type_not_found")
         if kind == SHAPE_WILDCARD:
             asker.id = 0         # the one subject of a wildcard's tables
             return model.plan_of((type, None, True))
@@ -99,7 +101,7 @@ cdef class Checks:
         relation_name = text[shape.end + 1:shape.length].decode()
         relation = model.relations.get(relation_name)
         if relation is None or model.node_find(type, relation) == 0xFFFFFFFFU:
-            raise RequestError(f"the type `{type_name}` has no relation `{relation_name}`", code="relation_not_found")
+            raise RequestError(f"the type {quote(type_name)} has no relation {quote(relation_name)}", code="relation_not_found")
         if entry != NULL:
             asker.id = entry.id
         else:
@@ -131,11 +133,10 @@ cdef class Checks:
         type_name = text[:shape.colon].decode()
         type = model.types.get(type_name)
         if type is None:
-            raise RequestError(f"the model has no type `{type_name}`", code="type_not_found")
+            raise RequestError(f"the model has no type {quote(type_name)}", code="type_not_found")
         node[0] = model.node_find(type, <uint32_t>relation) if relation >= 0 else 0xFFFFFFFFU
         if node[0] == 0xFFFFFFFFU:
-            shown = relation_text if len(relation_text) <= 80 else relation_text[:80] + "…"
-            raise RequestError(f"the type `{type_name}` has no relation `{shown}`", code="relation_not_found")
+                raise RequestError(f"the type {quote(type_name)} has no relation {quote(relation_text)}", code="relation_not_found")
         id[0] = NONE
         if asker.ghost != NULL and asker.ghost_length == shape.length and asker.ghost[:asker.ghost_length] == text[:length]:
             id[0] = GHOST
@@ -412,12 +413,12 @@ cdef class Checks:
                 self.fresh(at_least)
             plan = self.asker_by_id(model, subject_id, subject_type, &asker)
             symbol = relation_find(model, relation)
-            kind = model.types.get(object_type) if isinstance(object_type, str) else None
+            kind = model.types.get(str.__str__(object_type)) if isinstance(object_type, str) else None
             if kind is None:
-                raise RequestError(f"the model has no type `{object_type}`", code="type_not_found")
+                raise RequestError(f"the model has no type {quote(object_type)}", code="type_not_found")
             node = model.node_find(kind, symbol) if symbol >= 0 else 0xFFFFFFFFU
             if node == 0xFFFFFFFFU:
-                raise RequestError(f"the type `{object_type}` has no relation `{relation}`", code="relation_not_found")
+                raise RequestError(f"the type {quote(object_type)} has no relation {quote(relation)}", code="relation_not_found")
             array_get(object_ids, &objects, b"I", "object_ids", False)
             try:
                 count = objects.shape[0]
@@ -455,14 +456,14 @@ cdef class Checks:
         cdef bint wildcard = False
         if not isinstance(subject_type, str):
             raise RequestError("the subject_type is not a text", code="invalid_subject")
-        name = subject_type
+        name = str.__str__(subject_type)
         if name.endswith(":*"):
             name, wildcard = name.removesuffix(":*"), True
         elif "#" in name:
             name, _, relation = name.partition("#")
         kind = model.types.get(name)
         if kind is None:
-            raise RequestError(f"the model has no type `{name}`", code="type_not_found")
+            raise RequestError(f"the model has no type {quote(name)}", code="type_not_found")
         asker.ghost = NULL
         asker.ghost_length = 0
         if wildcard:
@@ -471,14 +472,14 @@ cdef class Checks:
         if relation is not None:
             symbol = model.relations.get(relation)
             if symbol is None or model.node_find(kind, symbol) == 0xFFFFFFFFU:
-                raise RequestError(f"the type `{name}` has no relation `{relation}`", code="relation_not_found")
+                raise RequestError(f"the type {quote(name)} has no relation {quote(relation)}", code="relation_not_found")
             relation = symbol
         try:
-            number = subject_id.__index__()
-        except AttributeError:
+            number = index(subject_id)
+        except TypeError:
             raise RequestError("the subject_id is not an integer", code="invalid_subject") from None
         if number != NONE and not 0 <= number < self.state.names.count_of(kind):
-            raise RequestError(f"no id `{number}` of the type `{name}`", code="invalid_subject")
+            raise RequestError(f"no id `{number}` of the type {quote(name)}", code="invalid_subject")
         asker.id = number
         return model.plan_of((kind, relation, False))
 
@@ -511,7 +512,7 @@ cdef class Checks:
         cdef uint32_t[::1] view
         if not self.state.open:
             raise StoreError("the engine is closed", code="closed")
-        prefix = self.type_of(type) and type + ":"
+        prefix = self.type_of(type) + ":"
         out = numpy.empty(len(items), numpy.uint32)
         view = out
         for i in range(len(items)):
@@ -532,7 +533,7 @@ cdef class Checks:
         cdef Py_ssize_t prefix = 0
         if not self.state.open:
             raise StoreError("the engine is closed", code="closed")
-        self.type_of(type)
+        type = self.type_of(type)
         symbol = self.state.symbols.types.get(type)
         prefix = len(type.encode()) + 1
         try:
@@ -551,13 +552,14 @@ cdef class Checks:
             out.append(None if entry == NULL else (<const char*>(entry + 1))[prefix:entry.length].decode("utf-8"))
         return out
 
-    cdef bint type_of(self, object type) except -1:
-        """True for a type that a model of the store has; else an error."""
+    cdef str type_of(self, object type):
+        """The name of a type that a model of the store has; else an error."""
         if not isinstance(type, str):
             raise RequestError("the type is not a text", code="type_not_found")
+        type = str.__str__(type)
         if type not in self.state.symbols.types:
-            raise RequestError(f"no model has a type `{type}`", code="type_not_found")
-        return True
+            raise RequestError(f"no model has a type {quote(type)}", code="type_not_found")
+        return type
 
 
 cdef list batch_items(object items, str what):

@@ -2,7 +2,7 @@
 
 import os
 
-from fgacore.errors import RequestError, StoreError
+from fgacore.errors import RequestError, StoreError, quote
 from fgacore.kernel.check cimport UNKNOWN, ask_bounded, checker_begin, checker_free
 from fgacore.kernel.view cimport cache_close, cache_find, cache_give, cache_open, cache_take, view_count
 from fgacore.limits import CHECK_WORK_MAX
@@ -40,11 +40,13 @@ cdef class State:
 
     cdef int ask_single(self, Version version, Plan plan, uint32_t subject, uint32_t node, uint32_t id) noexcept:
         """One question by a bounded walk: NO, YES or UNKNOWN. Under the GIL, running no Python code."""
-        cdef ViewC* view = cache_find(&self.cache, plan.serial, subject, version.serial, version.structural)
+        cdef ViewC* view = NULL
         cdef int answer
+        if version is self.version:
+            view = cache_find(&self.cache, plan.serial, subject, version.serial, version.structural)
         if view != NULL:
             self.cache.hits += 1
-        else:
+        elif version is self.version:
             view = cache_take(&self.cache, &plan.c, plan.serial, subject, version.serial, version.structural, False)
         if not checker_begin(&self.single, version.tables, version.table_count, &plan.c, subject, view, self.visited_max):
             return UNKNOWN
@@ -82,9 +84,13 @@ cdef class State:
         return 0
 
     cdef int begin(self, Checker checker, Plan plan, uint32_t subject, bint build) except -1:
-        """Make a checker ready for a subject. build: many questions follow, so a view is worth making at once."""
+        """Make a checker ready for a subject. build: many questions follow, so a view is worth making at once.
+
+        INVARIANT (only the newest version has views): a view begun in an older one would miss the writes since, which found no view to mark as stale.
+        """
         self.end(checker)
-        checker.view = cache_take(&self.cache, &plan.c, plan.serial, subject, checker.version.serial, checker.version.structural, build)
+        if checker.version is self.version:
+            checker.view = cache_take(&self.cache, &plan.c, plan.serial, subject, checker.version.serial, checker.version.structural, build)
         if not checker_begin(
                 &checker.c, checker.version.tables, checker.version.table_count, &plan.c, subject, checker.view, self.visited_max):
             raise MemoryError()
@@ -106,9 +112,9 @@ cdef class State:
             if self.model is None:
                 raise RequestError("the store has no model yet", code="no_model")
             return self.model
-        found = self.models.get(model_id) if isinstance(model_id, str) else None
+        found = self.models.get(str.__str__(model_id)) if isinstance(model_id, str) else None
         if found is None:
-            raise RequestError(f"no model `{model_id}`", code="model_not_found")
+            raise RequestError(f"no model {quote(model_id)}", code="model_not_found")
         return found
 
     def close(self):

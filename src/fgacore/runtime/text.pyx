@@ -1,6 +1,6 @@
 """See text.pxd."""
 
-from fgacore.errors import RequestError
+from fgacore.errors import RequestError, quote
 from fgacore.limits import OBJECT_BYTES_MAX, RELATION_BYTES_MAX, SUBJECT_BYTES_MAX, TYPE_BYTES_MAX
 
 cdef extern from "Python.h":
@@ -60,8 +60,6 @@ cdef const char* text_slow(object text, Py_ssize_t* length, str what) except NUL
 
 
 cdef object refuse(str what, object text):
-    """The error of a malformed name, with the text cut to a line."""
-    shown = text if len(text) <= 80 else text[:80] + "…"
-    shown = "".join(c if c.isprintable() else "\ufffd" for c in shown)
+    """The error of a malformed name."""
     expected = "`type:id`" if what == "object" else "`type:id`, `type:id#relation` or `type:*`"
-    return RequestError(f"malformed {what} `{shown}`, expected {expected}", code=f"invalid_{what}")
+    return RequestError(f"malformed {what} {quote(text)}, expected {expected}", code=f"invalid_{what}")

@@ -5,7 +5,7 @@ from libc.string cimport memcmp, memcpy, memset
 
 from cpython.ref cimport PyObject
 
-from fgacore.errors import LimitError, RequestError
+from fgacore.errors import LimitError, RequestError, quote
 from fgacore.kernel.memory cimport pointers_add, pointers_free
 from fgacore.kernel.names cimport FIND_MANY, fga_hash, fga_same, names_find, names_find_many
 from fgacore.kernel.plan cimport ADMIT_WILDCARD, NO_TABLE, NO_TYPE, ModelPlan, Plan, admission_key, relation_find
@@ -297,11 +297,12 @@ cdef class Writer:
                 raise refuse("object", parts[2])
             if not isinstance(parts[1], str):
                 raise RequestError("the relation is not a text", code="invalid_relation")
+            name = str.__str__(parts[1])
         except RequestError as error:
             error.index = index
             raise
         member = None
-        relation = symbols.relations.get(parts[1])
+        relation = symbols.relations.get(name)
         if kind == SHAPE_USERSET:
             member = symbols.relations.get(subject_text[subject_shape.end + 1:subject_length].decode(), -1)
         subject_symbol = symbols.types.get(subject_text[:subject_shape.colon].decode())
@@ -346,18 +347,17 @@ cdef class Writer:
 
 
 cdef object type_missing(str type):
-    return RequestError(f"the model has no type `{type}`", code="type_not_found")
+    return RequestError(f"the model has no type {quote(type)}", code="type_not_found")
 
 
-cdef object relation_missing(str type, str relation):
-    return RequestError(f"the type `{type}` has no relation `{relation[:80]}`", code="relation_not_found")
+cdef object relation_missing(str type, object relation):
+    return RequestError(f"the type {quote(type)} has no relation {quote(relation)}", code="relation_not_found")
 
 
 cdef object shown(object item):
-    """A tuple as `subject relation object`, cut to a line."""
+    """A tuple as its three texts."""
     parts = item if isinstance(item, tuple) else (item.subject, item.relation, item.object)
-    text = " ".join(part if len(part) <= 80 else part[:80] + "…" for part in parts)
-    return "`" + "".join(c if c.isprintable() else "\ufffd" for c in text) + "`"
+    return " ".join([quote(part) for part in parts])
 
 
 cdef uint32_t new_name(const NamesC* names, NewNamesC* fresh, const char* text, uint32_t length, uint32_t type) except? 0xFFFFFFFFU:

@@ -1,0 +1,148 @@
+"""What a scenario is: data, questions and their right answers, worked out without any engine, and how an engine is held to them.
+
+Nothing is timed before `verify` has passed; it raises WrongAnswer, naming the first question that was answered otherwise.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import fgacore
+
+__all__ = ["Entry", "ObjectList", "Scenario", "Step", "Triple", "WrongAnswer", "balanced", "load", "play", "verify"]
+
+Triple = tuple[str, str, str]  # subject, relation, object
+
+LOT = 10_000  # tuples in one write of a load
+
+
+class WrongAnswer(AssertionError):
+    """An engine or a peer answered otherwise than the scenario knows to be right; its times would mean nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectList:
+    """One subject, one relation and many objects of one type."""
+
+    subject: str
+    relation: str
+    objects: list[str]
+    answers: list[bool]
+
+    def triples(self) -> list[Triple]:
+        return [(self.subject, self.relation, object) for object in self.objects]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One batch of a loop, and what is written once it is answered."""
+
+    questions: list[Triple]
+    answers: list[bool]
+    writes: tuple[Triple, ...] = ()
+    deletes: tuple[Triple, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """Data and questions. A part that a scenario has no use for is empty.
+
+    INVARIANT (round trip): the writes of `loop`, all taken together, leave the tuples as they were, so that it can be played again and again.
+    """
+
+    name: str
+    model: str
+    tuples: list[Triple]
+    questions: list[Triple]  # of many subjects, or of many relations; asked one by one and as one batch
+    answers: list[bool]
+    listed: ObjectList | None = None
+    loop: tuple[Step, ...] = ()
+    cold: tuple[Step, ...] = ()  # no subject twice, and none that `questions` or `listed` ask for: an engine is asked each of them once
+
+
+class Entry(NamedTuple):
+    """A line of the registry. `ways` are those of: single, strings, triples, ids, loop, cold."""
+
+    name: str
+    about: str
+    build: Callable[[], Scenario]
+    ways: tuple[str, ...]
+
+
+def balanced(chance: random.Random, count: int, draw: Callable[[], Triple], allowed: Callable[[Triple], bool]) -> tuple[list[Triple], list[bool]]:
+    """`count` drawn questions, half of them allowed, in the order of drawing, and their answers."""
+    questions: list[Triple] = []
+    answers: list[bool] = []
+    wanted = {True: count // 2, False: count - count // 2}
+    for _ in range(10_000 * count):
+        if len(questions) == count:
+            return questions, answers
+        question = draw()
+        answer = allowed(question)
+        if wanted[answer]:
+            wanted[answer] -= 1
+            questions.append(question)
+            answers.append(answer)
+    raise AssertionError(f"questions like {draw()} are nearly never {max(wanted, key=lambda answer: wanted[answer])}: the data is of another shape")
+
+
+def load(scenario: Scenario) -> fgacore.Engine:
+    """A new engine in memory with the scenario's model and tuples, written in lots and merged, as after a restart."""
+    import fgacore
+
+    engine = fgacore.open(":memory:")
+    engine.write_model(scenario.model)
+    for lot in lots(scenario.tuples):
+        engine.write(lot)
+    engine.merge()
+    return engine
+
+
+def lots(tuples: list[Triple], size: int = LOT) -> Iterator[list[Triple]]:
+    for start in range(0, len(tuples), size):
+        yield tuples[start : start + size]
+
+
+def play(engine: fgacore.Engine, loop: Sequence[Step]) -> None:
+    """Ask and write what a loop says; the answers are dropped."""
+    for step in loop:
+        engine.batch_check(step.questions)
+        if step.writes or step.deletes:
+            engine.write(step.writes, deletes=step.deletes)
+
+
+def verify(scenario: Scenario, engine: fgacore.Engine, cold: bool = False) -> None:
+    """Compare every answer, on every path, with the right one. `cold` spends the cold questions too: do that to an engine of its own."""
+    for question, right in zip(scenario.questions, scenario.answers, strict=True):
+        _compare([engine.check(*question)], [question], [right], "check")
+    _compare(engine.batch_check(scenario.questions), scenario.questions, scenario.answers, "batch_check")
+    if scenario.listed is not None:
+        _verify_list(scenario.listed, engine)
+    for step in scenario.loop:
+        _compare(engine.batch_check(step.questions), step.questions, step.answers, "batch_check in the loop")
+        if step.writes or step.deletes:
+            engine.write(step.writes, deletes=step.deletes)
+    if cold:
+        for step in scenario.cold:
+            _compare(engine.batch_check(step.questions), step.questions, step.answers, "batch_check of cold subjects")
+
+
+def _verify_list(listed: ObjectList, engine: fgacore.Engine) -> None:
+    triples = listed.triples()
+    _compare(engine.check_objects(listed.subject, listed.relation, listed.objects), triples, listed.answers, "check_objects")
+    _compare(engine.batch_check(triples), triples, listed.answers, "batch_check")
+    subject_type, _, subject = listed.subject.partition(":")
+    object_type = listed.objects[0].partition(":")[0]
+    ids = engine.ids(object_type, [object.partition(":")[2] for object in listed.objects])
+    found = engine.check_ids(int(engine.ids(subject_type, [subject])[0]), listed.relation, ids, subject_type=subject_type, object_type=object_type)
+    _compare([bool(answer) for answer in found], triples, listed.answers, "check_ids")
+
+
+def _compare(given: Sequence[bool], questions: Sequence[Triple], right: Sequence[bool], path: str) -> None:
+    for answer, question, expected in zip(given, questions, right, strict=True):
+        if answer is not expected:
+            raise WrongAnswer(f"{path}: {' '.join(question)} is {answer}, should be {expected}")
