@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import counts
 from hypothesis import HealthCheck, settings
+
+import counts
 
 # No deadline: machines differ. Examples are new in each run, and a failure prints what repeats it.
 settings.register_profile("fgacore", deadline=None, derandomize=False, print_blob=True, suppress_health_check=[HealthCheck.too_slow])

@@ -139,7 +139,13 @@ class Engine(Checks):
         return revision
 
     def delete(
-        self, *, subject: str | None = None, relation: str | None = None, object: str | None = None, actor: str | None = None, reason: str | None = None
+        self,
+        *,
+        subject: str | None = None,
+        relation: str | None = None,
+        object: str | None = None,
+        actor: str | None = None,
+        reason: str | None = None,
     ) -> int:
         """Delete every stored tuple with these parts, at least one of them given, in one write; return the revision."""
         if subject is None and relation is None and object is None:

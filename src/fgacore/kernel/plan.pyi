@@ -23,4 +23,3 @@ class ModelPlan:
         nodes: dict[tuple[int, int], int],
         admissions: dict[tuple[int, int, tuple[int, int | None, bool]], int],
     ) -> None: ...
-

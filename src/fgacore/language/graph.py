@@ -82,8 +82,8 @@ def entry_points(model: Model, tuplesets: Tuplesets | None = None, *, strict: bo
     """The relations that somebody can hold: a stored tuple can lead to them.
 
     A union needs one operand, an intersection all, an exclusion its base; and what is taken away must be possible too, or the relation
-    does not count. It may be possible through the relation itself: `win: [player] but not win from rival` has an entry point, though a search that follows the
-    subtraction first finds a loop. `strict` counts as the language's own tools do: an exclusion needs both sides at once.
+    does not count. It may be possible through the relation itself: `win: [player] but not win from rival` has an entry point, though a
+    search that follows the subtraction first finds a loop. `strict` counts as the language's own tools do: an exclusion needs both sides at once.
     """
     net = _Gates()
     relations = {(name, relation): net.gate(1) for name, definition in model.types.items() for relation in definition.relations}

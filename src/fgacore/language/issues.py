@@ -14,7 +14,6 @@ from fgacore.limits import MODEL_ISSUES_MAX
 __all__ = ["Issues"]
 
 
-
 class Issues:
     """Faults in the order in which they were found, at most MODEL_ISSUES_MAX."""
 

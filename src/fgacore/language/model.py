@@ -8,8 +8,20 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 __all__ = [
-    "ComputedUserset", "Condition", "Difference", "Intersection", "Model", "Parameter", "Position", "Relation", "Restriction", "Rewrite",
-    "This", "TupleToUserset", "TypeDefinition", "Union",
+    "ComputedUserset",
+    "Condition",
+    "Difference",
+    "Intersection",
+    "Model",
+    "Parameter",
+    "Position",
+    "Relation",
+    "Restriction",
+    "Rewrite",
+    "This",
+    "TupleToUserset",
+    "TypeDefinition",
+    "Union",
 ]
 
 Position = tuple[int, int]

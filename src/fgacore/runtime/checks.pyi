@@ -11,21 +11,49 @@ from fgacore.tuples import Question, Triple, Tuple
 class Checks:
     def __init__(self, state: State) -> None: ...
     def check(
-        self, subject: str, relation: str, object: str, *, context: Mapping[str, Any] | None = None,
-        contextual_tuples: Sequence[Tuple | Triple] = (), model_id: str | None = None, at_least: int | None = None,
+        self,
+        subject: str,
+        relation: str,
+        object: str,
+        *,
+        context: Mapping[str, Any] | None = None,
+        contextual_tuples: Sequence[Tuple | Triple] = (),
+        model_id: str | None = None,
+        at_least: int | None = None,
     ) -> bool: ...
     def check_objects(
-        self, subject: str, relation: str, objects: Iterable[str], *, context: Mapping[str, Any] | None = None,
-        contextual_tuples: Sequence[Tuple | Triple] = (), model_id: str | None = None, at_least: int | None = None,
+        self,
+        subject: str,
+        relation: str,
+        objects: Iterable[str],
+        *,
+        context: Mapping[str, Any] | None = None,
+        contextual_tuples: Sequence[Tuple | Triple] = (),
+        model_id: str | None = None,
+        at_least: int | None = None,
     ) -> list[bool]: ...
     def batch_check(
-        self, questions: Iterable[Question | Triple], *, context: Mapping[str, Any] | None = None,
-        contextual_tuples: Sequence[Tuple | Triple] = (), model_id: str | None = None, at_least: int | None = None,
+        self,
+        questions: Iterable[Question | Triple],
+        *,
+        context: Mapping[str, Any] | None = None,
+        contextual_tuples: Sequence[Tuple | Triple] = (),
+        model_id: str | None = None,
+        at_least: int | None = None,
     ) -> BatchResult: ...
     def check_ids(
-        self, subject_id: int, relation: str, object_ids: NDArray[np.uint32], *, subject_type: str, object_type: str,
-        out: NDArray[np.bool_] | NDArray[np.uint8] | None = None, context: Mapping[str, Any] | None = None,
-        contextual_tuples: Sequence[Tuple | Triple] = (), model_id: str | None = None, at_least: int | None = None,
+        self,
+        subject_id: int,
+        relation: str,
+        object_ids: NDArray[np.uint32],
+        *,
+        subject_type: str,
+        object_type: str,
+        out: NDArray[np.bool_] | NDArray[np.uint8] | None = None,
+        context: Mapping[str, Any] | None = None,
+        contextual_tuples: Sequence[Tuple | Triple] = (),
+        model_id: str | None = None,
+        at_least: int | None = None,
     ) -> NDArray[np.bool_]: ...
     def ids(self, type: str, names: Iterable[str]) -> NDArray[np.uint32]: ...
     def names(self, type: str, ids: NDArray[np.integer[Any]] | Sequence[int]) -> list[str | None]: ...
