@@ -88,7 +88,7 @@ asan: $(VENV)/.dev ## the kernel's own tests under AddressSanitizer
 valgrind: $(VENV)/.dev ## the kernel's own tests under valgrind (which must be installed)
 	@command -v valgrind >/dev/null || { echo 'valgrind is not installed; `make asan` needs the C compiler alone'; exit 1; }
 	$(call build_profile,debug,FGACORE_DEBUG=1)
-	FGACORE_DEBUG=1 PYTHONPATH='$(ROOT)/build/debug/lib' PYTHONMALLOC=malloc \
+	FGACORE_DEBUG=1 FGACORE_SMALL=1 PYTHONPATH='$(ROOT)/build/debug/lib' PYTHONMALLOC=malloc \
 	valgrind --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite --show-leak-kinds=definite --num-callers=30 \
 	    --suppressions=tests/valgrind.supp \
 	    $(BIN)/python -m pytest -p no:cacheprovider -p no:benchmark $(or $(TESTS),tests/kernel)

@@ -223,13 +223,13 @@ def _listed(
 ) -> ObjectList:
     """Objects of one type, half of them allowed, for the first user drawn that may anything: uniform ones would nearly all be denied where N is large."""
     objects = [f"{kind}:{number}" for number in range(count)]
-    while True:
-        user = f"user:{chance.randrange(count)}"
+    for number in chance.sample(range(count), count):
+        user = f"user:{number}"
         answers = {object: allowed((user, relation, object)) for object in objects}
         if len(set(answers.values())) == 2:
             break
     drawn = []
-    for answer in (True, False):
+    for answer in sorted(set(answers.values())):  # both, but in the tiniest organisations
         drawn += chance.choices([object for object in objects if answers[object] is answer], k=QUESTION_COUNT // 2)
     chance.shuffle(drawn)
     return ObjectList(user, relation, drawn, [answers[object] for object in drawn])

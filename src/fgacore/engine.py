@@ -69,6 +69,7 @@ class Engine(Checks):
     @property
     def revision(self) -> int:
         """The position in the log after the newest write; 0 for an empty store."""
+        self._refuse_closed()
         return self._state.revision
 
     # ---- models ----
@@ -204,7 +205,10 @@ class Engine(Checks):
 
     def changes(self, since: int = 0) -> list[Change]:
         """What was recorded after revision `since`: every model, and the writes that named an actor or a reason, the newest 100,000 of them."""
+        if not isinstance(since, int):
+            raise RequestError("`since` is not a revision")
         with self._lock:
+            self._refuse_closed()
             return [change for change in self._changes if change.revision > since]
 
     def merge(self) -> None:

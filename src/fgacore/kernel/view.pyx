@@ -313,23 +313,25 @@ cdef ViewC* cache_take(CacheC* cache, const PlanC* plan, uint64_t plan_serial, u
         if (slot + 1).plan == plan_serial and (slot + 1).subject == subject:
             slot += 1
         else:
-            cache.misses += 1
             # The other of the two was used before this one: it goes.
             if (slot + 1).view == NULL or not (slot + 1).view.busy:
                 slot_swap(slot)
             if slot.view != NULL:
                 if slot.view.busy:
+                    cache.misses += 1
                     return NULL
                 slot_free(cache, slot)
             slot.plan = plan_serial
             slot.subject = subject
             if not build:
+                cache.misses += 1
                 return NULL
     view = slot.view
     if view != NULL and not view.busy and not view.stale and view.low <= version and structural <= view.low:
         view.busy = 1
         cache.hits += 1
         return view
+    cache.misses += 1
     if view != NULL and (view.busy or view.low > version):
         return NULL              # another call's, or of a version younger than the one asked
     if cache.bytes > CACHE_BYTES_MAX:
@@ -352,7 +354,6 @@ cdef ViewC* cache_take(CacheC* cache, const PlanC* plan, uint64_t plan_serial, u
     view.low = version
     view.busy = 1
     view_count(cache, view)
-    cache.misses += 1
     return view
 
 
