@@ -676,6 +676,7 @@ cdef class Version:
             following.table_count = 0
             pointers_free(&following.retired, True)
             following = after
+            after = None         # or the count of the next one would be two
 
     @staticmethod
     cdef Version empty(uint64_t serial):
