@@ -21,9 +21,9 @@ import numpy
 from .floor import make_floor
 from .machine import facts, line
 from .peers import HAND, HELPDESK_HAND, Peer, named
-from .scenarios import SHAPES, VIEWER, ObjectList, Scenario, Triple, WrongAnswer, load, verify
+from .scenarios import SHAPES, VIEWER, ObjectList, Scenario, Triple, WrongAnswer, fresh, load, verify
 from .scenarios.helpdesk import helpdesk_loop
-from .timing import Timed, fresh, in_turn, quiet
+from .timing import Timed, in_turn, quiet
 
 __all__ = ["main", "measure_helpdesk", "measure_named", "measure_shape"]
 

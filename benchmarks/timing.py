@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from time import perf_counter_ns
 from typing import Any
 
-__all__ = ["fresh", "in_turn", "quiet"]
+__all__ = ["in_turn", "quiet"]
 
 Timed = tuple[Callable[[Any], object], Callable[[], Any]]  # what is timed, and what makes its argument, untimed
 
@@ -37,8 +37,3 @@ def in_turn(timed: Sequence[Timed], rounds: int, unit: int, warm: bool = True) -
             run(argument)
             taken.append((perf_counter_ns() - started) / unit)
     return [statistics.median(taken) for taken in times]
-
-
-def fresh(text: str) -> str:
-    """The same text as a new object, whose hash nobody has computed yet."""
-    return text[:1] + text[1:]

@@ -7,7 +7,7 @@ from functools import partial
 from .helpdesk import helpdesk_loop, writes_between
 from .operators import exclusion, intersection, wide_union, wildcards
 from .organisations import gdrive, github
-from .scenario import Entry, ObjectList, Scenario, Step, Triple, WrongAnswer, load, lots, play, verify
+from .scenario import Entry, ObjectList, Scenario, Step, Triple, WrongAnswer, fresh, load, lots, play, verify
 from .shapes import AGENT, SHAPES, VIEWER, direct, folders, groups
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "Step",
     "Triple",
     "WrongAnswer",
+    "fresh",
     "load",
     "lots",
     "play",

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import fgacore
 
-__all__ = ["Entry", "ObjectList", "Scenario", "Step", "Triple", "WrongAnswer", "balanced", "load", "play", "verify"]
+__all__ = ["Entry", "ObjectList", "Scenario", "Step", "Triple", "WrongAnswer", "balanced", "fresh", "load", "lots", "play", "verify"]
 
 Triple = tuple[str, str, str]  # subject, relation, object
 
@@ -52,6 +52,8 @@ class Scenario:
     """Data and questions. A part that a scenario has no use for is empty.
 
     INVARIANT (round trip): the writes of `loop`, all taken together, leave the tuples as they were, so that it can be played again and again.
+    INVARIANT (own texts): no name in a question is the same object as in a tuple or in another question. A dict finds a key that is the same
+    object without comparing, which flatters whoever keeps names in dicts: those who ask have texts of their own.
     """
 
     name: str
@@ -63,6 +65,14 @@ class Scenario:
     loop: tuple[Step, ...] = ()
     cold: tuple[Step, ...] = ()  # no subject twice, and none that `questions` or `listed` ask for: an engine is asked each of them once
 
+    def __post_init__(self) -> None:  # own texts
+        put = object.__setattr__
+        put(self, "questions", _own(self.questions))
+        if self.listed is not None:
+            put(self, "listed", replace(self.listed, objects=list(map(fresh, self.listed.objects)), subject=fresh(self.listed.subject)))
+        for name in ("loop", "cold"):
+            put(self, name, tuple(replace(step, questions=_own(step.questions)) for step in getattr(self, name)))
+
 
 class Entry(NamedTuple):
     """A line of the registry. `ways` are those of: single, strings, triples, ids, loop, cold."""
@@ -71,6 +81,16 @@ class Entry(NamedTuple):
     about: str
     build: Callable[[], Scenario]
     ways: tuple[str, ...]
+
+
+def fresh(text: str) -> str:
+    """The same text as a new object, whose hash nobody has computed yet."""
+    return text[:1] + text[1:]
+
+
+def _own(questions: list[Triple]) -> list[Triple]:
+    """The relation stays the literal that callers write."""
+    return [(fresh(subject), relation, fresh(object)) for subject, relation, object in questions]
 
 
 def balanced(chance: random.Random, count: int, draw: Callable[[], Triple], allowed: Callable[[Triple], bool]) -> tuple[list[Triple], list[bool]]:

@@ -5,7 +5,7 @@ from libc.string cimport memset
 from fgacore.kernel.plan cimport OP_CALL, OP_CLOSURE, OP_DIRECT, OP_EXISTS, OP_SELF, OP_WILDCARD, VERDICT_FALSE, VERDICT_TRUE, OpC, PlanNodeC
 from fgacore.kernel.sets cimport NONE, RUN, IterC, SetC, iter_next, iter_start, run_contains, set_contains
 from fgacore.kernel.solve cimport solve, solver_free, solver_reset
-from fgacore.kernel.tables cimport SideC, popcount, side_get
+from fgacore.kernel.side cimport SideC, popcount, side_get
 from fgacore.kernel.view cimport (
     CLOSURE_UNKNOWN, CLOSURE_YES, DIRECT_NONE, DIRECT_UNKNOWN, ERROR_WORK, MEMO_FALSE, MEMO_TRUE, MEMO_UNKNOWN, DirectC, closure_find, closure_test, direct_build,
     direct_has, memo_get, memo_put, run_table, view_free, view_reset,

@@ -5,7 +5,8 @@ from libc.string cimport memset
 
 from fgacore.kernel.plan cimport OP_CALL, OP_CLOSURE, OP_DIRECT, OP_EXISTS, OP_SELF, OP_WILDCARD, UNDER_NONE, UNDER_ODD, VERDICT_FALSE, VERDICT_TRUE, OpC, PlanC
 from fgacore.kernel.sets cimport NONE, RUN, SetC, iter_next, iter_start, set_contains
-from fgacore.kernel.tables cimport TableC, side_get
+from fgacore.kernel.side cimport side_get
+from fgacore.kernel.tables cimport TableC
 from fgacore.kernel.view cimport CLOSURE_YES, ERROR_MEMORY, ERROR_WORK, closure_test, run_table
 
 cdef enum:

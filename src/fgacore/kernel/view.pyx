@@ -5,7 +5,7 @@ from libc.string cimport memset
 
 from fgacore.kernel.plan cimport EdgeC, SeedC
 from fgacore.kernel.sets cimport NONE, RUN, IterC, iter_next, iter_start, set_contains
-from fgacore.kernel.tables cimport side_get
+from fgacore.kernel.side cimport side_get
 
 cdef enum:
     SLOTS_MIN = 64
