@@ -1,31 +1,16 @@
 """Checks: texts to ids, then the kernel. The base class of the engine, so that no Python frame lies between a caller and the kernel."""
 
-from cpython.ref cimport PyObject
-from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t
 
-from fgacore.kernel.names cimport NameC
 from fgacore.kernel.plan cimport ModelPlan, Plan
 from fgacore.kernel.tables cimport Version
+from fgacore.runtime.batch cimport BatchC
 from fgacore.runtime.state cimport Checker, State
 
 cdef struct AskerC:              # a subject, resolved
     uint32_t id                  # of the subject, or of the object of an asking userset; NONE or GHOST where nothing mentions it
     const char* ghost            # the object part of a userset whose object nothing mentions
     uint32_t ghost_length
-
-
-cdef struct BatchC:              # the questions of one call; one allocation, which begins at texts
-    Py_ssize_t count
-    Py_ssize_t failed            # a question that failed, or -1
-    Py_ssize_t missing           # names in no table
-    const char** texts           # of the objects, held by the call's list
-    PyObject** subjects          # NULL: the question is in error
-    const NameC** askers         # entries of the subjects, where they are plain names that are in a table
-    uint32_t* lengths
-    uint32_t* ids                # of the objects
-    uint32_t* nodes              # NO_NODE: unknown
-    int32_t* symbols             # of the relations, -1: of no type
-    uint8_t* answers
 
 
 cdef class Checks:

@@ -1,38 +1,35 @@
 """See checks.pxd. Names are resolved under the GIL; batches are answered without it."""
 
-from libc.stdlib cimport calloc, free
+from libc.stdint cimport uint8_t
+from libc.stdlib cimport free
 from libc.string cimport memset
-
-from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
-from cpython.list cimport PyList_New, PyList_SET_ITEM
-from cpython.ref cimport Py_INCREF, PyObject
 
 from operator import index
 
+from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
+from cpython.ref cimport PyObject
+
 import numpy
+
+from fgacore.errors import FgaError, LimitError, RequestError, StoreError, quote
+from fgacore.kernel.check cimport UNKNOWN, YES, ask
+from fgacore.kernel.names cimport NameC, names_find
+from fgacore.kernel.plan cimport relation_find
+from fgacore.kernel.sets cimport GHOST, NONE
+from fgacore.kernel.view cimport ERROR_WORK
+from fgacore.limits import BATCH_ITEMS_MAX, CHECK_WORK_MAX
+from fgacore.results import BatchResult
+from fgacore.runtime.batch cimport NO_NODE, answer_ids, answer_run, answer_texts, batch_items, batch_list, batch_open, batch_text, find_targets
+from fgacore.runtime.text cimport SHAPE_BAD, SHAPE_PLAIN, SHAPE_USERSET, SHAPE_WILDCARD, ShapeC, refuse, shape_read, text_of
+from fgacore.tuples import Question
 
 cdef extern from "Python.h":
     PyObject* PyList_GET_ITEM(object items, Py_ssize_t i)
     PyObject* PyTuple_GET_ITEM(object items, Py_ssize_t i)
 
-from fgacore.errors import FgaError, LimitError, RequestError, StoreError, quote
-from fgacore.kernel.check cimport CheckerC, SWEEP, UNKNOWN, YES, ask, sweep
-from fgacore.kernel.names cimport FIND_MANY, NamesC, names_find, names_find_many
-from fgacore.kernel.plan cimport node_find, relation_find
-from fgacore.kernel.sets cimport GHOST, NONE
-from fgacore.kernel.view cimport ERROR_WORK
-from fgacore.limits import BATCH_ITEMS_MAX, CHECK_WORK_MAX
-from fgacore.results import BatchResult
-from fgacore.runtime.text cimport SHAPE_BAD, SHAPE_PLAIN, SHAPE_USERSET, SHAPE_WILDCARD, ShapeC, fga_ascii, refuse, shape_read, text_of
-from fgacore.tuples import Question
-
 cdef Py_ssize_t batch_max = BATCH_ITEMS_MAX
 cdef object NOTHING = ()         # the default of contextual_tuples: the one empty tuple of the interpreter
 cdef enum:
-    NO_NODE = 0xFFFFFFFFU
-    NO_TYPE = 0xFFFFFFFFU
-    NAME_BYTES = 65536           # a longer text is no name; its true length is not needed to say so
-    BATCH_ITEM_BYTES = 48        # of the arrays of a batch, an item
     BUILD_ITEMS = 8              # a batch of so many builds a view at once
     NOGIL_ITEMS = 64             # a batch of so many is worth the 40 ns of letting the GIL go
 
@@ -434,9 +431,9 @@ cdef class Checks:
                     ids = <const uint32_t*>objects.buf
                     if count >= NOGIL_ITEMS:
                         with nogil:
-                            failed = answer_ids(checker, node, ids, count, <uint8_t*>answers.buf)
+                            failed = answer_ids(&checker.c, node, ids, count, <uint8_t*>answers.buf)
                     else:
-                        failed = answer_ids(checker, node, ids, count, <uint8_t*>answers.buf)
+                        failed = answer_ids(&checker.c, node, ids, count, <uint8_t*>answers.buf)
                     if failed >= 0:
                         raised = kernel_error(checker.c.run.error)
                         raised.index = failed
@@ -562,25 +559,6 @@ cdef class Checks:
         return type
 
 
-cdef list batch_items(object items, str what):
-    """A batch as a list of our own, bounded: no other thread can take an item away meanwhile. A text is not a list of its letters."""
-    cdef list out
-    cdef Py_ssize_t n = 0
-    if type(items) is list or type(items) is tuple:
-        if len(items) > batch_max:
-            raise LimitError(f"a batch of more than {batch_max} items (BATCH_ITEMS_MAX)")
-        return list(items)
-    if isinstance(items, (str, bytes)) or not hasattr(items, "__iter__"):
-        raise RequestError(f"`{what}` is not a list")
-    out = []
-    for item in items:
-        n += 1
-        if n > batch_max:
-            raise LimitError(f"a batch of more than {batch_max} items (BATCH_ITEMS_MAX)")
-        out.append(item)
-    return out
-
-
 cdef int array_get(object array, Py_buffer* buffer, bytes formats, str what, bint writable) except -1:
     """The buffer of a one-dimensional C-contiguous array whose items are one of the formats, four bytes for `I`, one for the others."""
     cdef bint good
@@ -602,166 +580,3 @@ cdef tuple question_parts(object item):
         raise RequestError("a question is a triple (subject, relation, object) or a fgacore.Question")
     refuse_extras(item.context, item.contextual_tuples)
     return item.subject, item.relation, item.object
-
-
-cdef int batch_open(BatchC* batch, Py_ssize_t count) except -1:
-    """Room for a batch, in one allocation that begins at `texts`."""
-    cdef char* at = <char*>calloc(count + 1, BATCH_ITEM_BYTES)
-    if at == NULL:
-        raise MemoryError()
-    batch.count = count
-    batch.failed = -1
-    batch.texts = <const char**>at
-    batch.subjects = <PyObject**>(at + 8 * count)
-    batch.askers = <const NameC**>(at + 16 * count)
-    batch.lengths = <uint32_t*>(at + 24 * count)
-    batch.ids = batch.lengths + count
-    batch.nodes = batch.ids + count
-    batch.symbols = <int32_t*>(batch.nodes + count)
-    batch.answers = <uint8_t*>(batch.symbols + count)
-    return 0
-
-
-cdef int batch_text(BatchC* batch, Py_ssize_t i, object item) except -1:
-    """Take the text of the object of item i. It stays where it is as long as the batch's list holds the item."""
-    cdef Py_ssize_t length = 0
-    try:
-        batch.texts[i] = text_of(item, &length, "object")
-    except FgaError as error:
-        error.index = i
-        raise
-    batch.lengths[i] = <uint32_t>length if length < NAME_BYTES else NAME_BYTES
-    return 0
-
-
-cdef list batch_list(const BatchC* batch):
-    cdef list out = PyList_New(batch.count)
-    cdef Py_ssize_t i
-    cdef object answer
-    for i in range(batch.count):
-        answer = True if batch.answers[i] else False
-        Py_INCREF(answer)
-        PyList_SET_ITEM(out, i, answer)
-    return out
-
-
-cdef void answer_texts(CheckerC* checker, const NamesC* names, const uint64_t* node_slots, uint64_t node_mask, int symbol, BatchC* batch) noexcept nogil:
-    """Find and answer the objects of a batch that one subject asks about, in groups. Names that are in no table are listed at the start of `ids`."""
-    cdef const NameC* entries[FIND_MANY]
-    cdef uint32_t ids[FIND_MANY]
-    cdef uint32_t places[FIND_MANY]
-    cdef uint8_t answers[FIND_MANY]
-    cdef uint64_t bound = checker.run.visited_max
-    cdef uint32_t node, last, type, n, i, here
-    cdef Py_ssize_t at = 0, k
-    cdef const NameC* entry
-    while at < batch.count:
-        here = <uint32_t>min(<Py_ssize_t>FIND_MANY, batch.count - at)
-        names_find_many(names, batch.texts + at, batch.lengths + at, here, entries)
-        n = 0
-        type = NO_TYPE
-        node = NO_NODE
-        last = NO_NODE
-        for i in range(here + 1):
-            if i < here:
-                entry = entries[i]
-                if entry == NULL or symbol < 0:
-                    batch.ids[batch.missing] = <uint32_t>(at + i)    # never beyond at + i: read before written
-                    batch.missing += 1
-                    continue
-                if entry.type != type:
-                    type = entry.type
-                    node = node_find(node_slots, node_mask, type, <uint32_t>symbol)
-                if node == NO_NODE:
-                    batch.ids[batch.missing] = <uint32_t>(at + i)
-                    batch.missing += 1
-                    continue
-            if n and (i == here or node != last):
-                checker.run.visited_max = checker.run.visited + n * bound
-                sweep(checker, last, ids, n, answers)
-                if checker.run.error:
-                    batch.failed = at + places[0]
-                    return
-                for k in range(n):
-                    batch.answers[at + places[k]] = answers[k]
-                n = 0
-            if i < here:
-                last = node
-                ids[n] = entry.id
-                places[n] = i
-                n += 1
-        at += here
-
-
-cdef void find_targets(const NamesC* names, const uint64_t* node_slots, uint64_t node_mask, BatchC* batch) noexcept nogil:
-    """The nodes and ids that the questions of a batch are about; NO_NODE where a name is in no table, or its type lacks the relation."""
-    cdef const NameC* entries[FIND_MANY]
-    cdef const char* texts[FIND_MANY]
-    cdef uint32_t lengths[FIND_MANY]
-    cdef uint32_t here, i, n
-    cdef Py_ssize_t at = 0, length = 0
-    cdef PyObject* last = NULL
-    while at < batch.count:
-        here = <uint32_t>min(<Py_ssize_t>FIND_MANY, batch.count - at)
-        n = 0
-        for i in range(here):        # the subjects that differ from the one before
-            if batch.subjects[at + i] != last:
-                last = batch.subjects[at + i]
-                texts[n] = fga_ascii(last, &length) if last != NULL else NULL
-                if texts[n] == NULL or length >= NAME_BYTES:
-                    texts[n] = b""
-                    length = 0
-                lengths[n] = <uint32_t>length
-                n += 1
-        names_find_many(names, texts, lengths, n, entries)
-        n = 0
-        for i in range(here):
-            if batch.subjects[at + i] != (batch.subjects[at + i - 1] if at + i else NULL):
-                batch.askers[at + i] = entries[n]
-                n += 1
-        names_find_many(names, batch.texts + at, batch.lengths + at, here, entries)
-        for i in range(here):
-            batch.nodes[at + i] = NO_NODE
-            batch.ids[at + i] = NONE
-            if entries[i] != NULL and batch.symbols[at + i] >= 0:
-                batch.nodes[at + i] = node_find(node_slots, node_mask, entries[i].type, <uint32_t>batch.symbols[at + i])
-                batch.ids[at + i] = entries[i].id
-        at += here
-
-
-cdef Py_ssize_t answer_run(CheckerC* checker, BatchC* batch, Py_ssize_t first, Py_ssize_t end) noexcept nogil:
-    """Answer questions from first on, in groups that ask for the same node; where it ends: at `end`, or after the question that failed."""
-    cdef Py_ssize_t i = first, n, k
-    cdef uint64_t bound = checker.run.visited_max - checker.run.visited
-    while i < end:
-        if batch.nodes[i] == NO_NODE:
-            i += 1
-            continue
-        n = 1
-        while n < SWEEP and i + n < end and batch.nodes[i + n] == batch.nodes[i]:
-            n += 1
-        checker.run.visited_max = checker.run.visited + n * bound
-        sweep(checker, batch.nodes[i], batch.ids + i, <uint32_t>n, batch.answers + i)
-        if checker.run.error:
-            # One of the group: ask again one by one, so that it alone fails.
-            checker.run.error = 0
-            for k in range(i, i + n):
-                checker.run.visited_max = checker.run.visited + bound
-                batch.answers[k] = ask(checker, batch.nodes[k], batch.ids[k])
-                if checker.run.error:
-                    return k + 1
-        i += n
-    return end
-
-
-cdef Py_ssize_t answer_ids(Checker checker, uint32_t node, const uint32_t* ids, Py_ssize_t count, uint8_t* answers) noexcept nogil:
-    cdef Py_ssize_t i = 0, n
-    cdef uint64_t bound = checker.c.run.visited_max
-    while i < count:
-        n = min(<Py_ssize_t>SWEEP, count - i)
-        checker.c.run.visited_max = checker.c.run.visited + n * bound
-        sweep(&checker.c, node, ids + i, <uint32_t>n, answers + i)
-        if checker.c.run.error:
-            return i
-        i += n
-    return -1

@@ -1,0 +1,33 @@
+"""Batches: the questions of one call as arrays, filled from Python objects under the GIL, found and answered without it."""
+
+from cpython.ref cimport PyObject
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+
+from fgacore.kernel.check cimport CheckerC
+from fgacore.kernel.names cimport NameC, NamesC
+
+cdef enum:
+    NO_NODE = 0xFFFFFFFFU
+
+cdef struct BatchC:              # the questions of one call; one allocation, which begins at texts
+    Py_ssize_t count
+    Py_ssize_t failed            # a question that failed, or -1
+    Py_ssize_t missing           # names in no table
+    const char** texts           # of the objects, held by the call's list
+    PyObject** subjects          # NULL: the question is in error
+    const NameC** askers         # entries of the subjects, where they are plain names that are in a table
+    uint32_t* lengths
+    uint32_t* ids                # of the objects
+    uint32_t* nodes              # NO_NODE: unknown
+    int32_t* symbols             # of the relations, -1: of no type
+    uint8_t* answers
+
+
+cdef list batch_items(object items, str what)
+cdef int batch_open(BatchC* batch, Py_ssize_t count) except -1
+cdef int batch_text(BatchC* batch, Py_ssize_t i, object item) except -1
+cdef list batch_list(const BatchC* batch)
+cdef void answer_texts(CheckerC* checker, const NamesC* names, const uint64_t* node_slots, uint64_t node_mask, int symbol, BatchC* batch) noexcept nogil
+cdef void find_targets(const NamesC* names, const uint64_t* node_slots, uint64_t node_mask, BatchC* batch) noexcept nogil
+cdef Py_ssize_t answer_run(CheckerC* checker, BatchC* batch, Py_ssize_t first, Py_ssize_t end) noexcept nogil
+cdef Py_ssize_t answer_ids(CheckerC* checker, uint32_t node, const uint32_t* ids, Py_ssize_t count, uint8_t* answers) noexcept nogil
