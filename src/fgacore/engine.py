@@ -222,6 +222,7 @@ class Engine(Checks):
         state = self._state
         self._refuse_closed()
         version, model = state.newest, state.newest_model
+        views, view_bytes, view_hits, view_misses, view_drops = state.views()
         return Stats(
             revision=version.revision,
             model_id=None if model is None else model.model_id,
@@ -232,6 +233,12 @@ class Engine(Checks):
             tables=version.table_total,
             checks=state.checks,
             tuples_visited=state.visited,
+            alternations=state.alternations,
+            views=views,
+            view_bytes=view_bytes,
+            view_hits=view_hits,
+            view_misses=view_misses,
+            view_drops=view_drops,
         )
 
     def _refuse_closed(self) -> None:

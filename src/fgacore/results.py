@@ -71,3 +71,9 @@ class Stats:
     tables: int
     checks: int  # questions answered
     tuples_visited: int  # tuples looked at for them
+    alternations: int  # passes over recursions that have an exclusion inside
+    views: int  # subjects of which something is kept between questions
+    view_bytes: int
+    view_hits: int  # questions, or batches, that found their subject's view
+    view_misses: int
+    view_drops: int  # views given up for room

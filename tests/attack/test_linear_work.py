@@ -15,7 +15,7 @@ import fgacore
 
 SOAK = bool(os.environ.get("FGACORE_SOAK"))
 CHAIN = 1_000_000
-NESTED = 500 if SOAK else 150
+NESTED = 500
 
 HEAD = """
 model
@@ -37,10 +37,12 @@ INSIDE = "[user, group#member] or open\n    define open: viewer from parent but 
 KNOT = "[user, group#member] or open\n    define open: viewer from parent but not shut\n    define shut: [user, folder#viewer]"
 
 
-def visited(engine: fgacore.Engine, subject: str, relation: str, name: str) -> tuple[bool, int]:
-    before = engine.stats().tuples_visited
+def visited(engine: fgacore.Engine, subject: str, relation: str, name: str) -> tuple[bool, float]:
+    """The answer, and the tuples visited for each alternation."""
+    before = engine.stats()
     answer = engine.check(subject, relation, name)
-    return answer, engine.stats().tuples_visited - before
+    after = engine.stats()
+    return answer, (after.tuples_visited - before.tuples_visited) / max(1, after.alternations - before.alternations)
 
 
 def nested(count: int, rule: str, *more: tuple[str, str, str]) -> fgacore.Engine:
@@ -73,14 +75,13 @@ def test_mutually_nested_groups_and_folders_cost_each_tuple_twice_at_most(
     stored = engine.stats().tuples
     assert stored > NESTED * (NESTED - 1) * 2
     for name in ("folder:0", "folder:1", f"folder:{NESTED - 1}"):
-        # A `but not` of stored users is settled at once: one alternation finds it, and one proves that nothing changes.
         for subject, expected in (("user:anne", True), ("user:bob", False), ("user:cain", False), ("user:anne", True)):
             answer, work = visited(engine, subject, relation, name)
             assert answer is expected, (subject, name)
-            assert work <= 2 * stored * (2 if rule is INSIDE else 1), (subject, name, work, stored)
+            assert work <= 2 * stored, (subject, name, work, stored)
         answer, work = visited(engine, "group:0#member", relation, name)
         assert answer
-        assert work <= 2 * stored * (2 if rule is INSIDE else 1), (name, work, stored)
+        assert work <= 2 * stored, (name, work, stored)
     engine.close()
 
 
@@ -95,7 +96,7 @@ def test_a_knot_through_negation_in_nested_folders_is_linear_for_each_alternatio
     for name, expected in (("folder:0", True), ("folder:2", True), ("folder:1", False), ("folder:3", False), (f"folder:{NESTED - 1}", True)):
         answer, work = visited(engine, "user:anne", "viewer", name)
         assert answer is expected, name
-        assert work <= 2 * stored * 4, (name, work, stored)  # assume, find, refine, prove
+        assert work <= 2 * stored, (name, work, stored)
         assert engine.check("user:bob", "viewer", name) is False
     engine.close()
 
@@ -183,7 +184,7 @@ type folder
 """
 
 
-@pytest.mark.parametrize("length", [CHAIN if SOAK else 100_000])
+@pytest.mark.parametrize("length", [CHAIN])
 def test_a_chain_whose_step_is_not_the_last_thing_to_do(length: int) -> None:
     engine = fgacore.open(":memory:")
     engine.write_model(UNEVEN)

@@ -31,6 +31,7 @@ cdef class State:
     cdef uint64_t serial         # of the newest version
     cdef readonly uint64_t visited   # tuples looked at since the store was opened
     cdef readonly uint64_t checks    # questions answered
+    cdef readonly uint64_t alternations  # passes over recursions with a subtraction inside
     cdef bint open
     cdef int ask_single(self, Version version, Plan plan, uint32_t subject, uint32_t node, uint32_t id) noexcept
     cdef Checker take(self)

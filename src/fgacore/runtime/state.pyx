@@ -100,6 +100,8 @@ cdef class State:
         """Count the work done for a subject and give its view back."""
         self.visited += checker.c.run.visited
         checker.c.run.visited = 0
+        self.alternations += checker.c.solver.passes
+        checker.c.solver.passes = 0
         if checker.view != NULL:
             cache_give(&self.cache, checker.view)
             checker.view = NULL
