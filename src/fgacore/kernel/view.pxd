@@ -4,7 +4,7 @@ A closure is built group by group (closures that feed each other), from membersh
 and wildcard memberships, then of each userset found. It may stop at a budget and go on later; an unfinished closure proves membership, never its absence.
 One open-addressing set of (closure << 32 | id) for all closures of the view, and a list of the same in the order found, which is also the queue.
 A memo keeps exact verdicts of (node, object), two bits each in pages made at first touch; only callees of calls over sets, never the question itself.
-One owner at a time: a view is written without the GIL by the thread that holds its run.
+One owner at a time: a view is written without the GIL by the thread that holds its run. Threads that ask for one subject at once have one each.
 
 Views are cached by (plan, subject). The first question of a subject leaves its name in the cache and works in scratch; the second, or a batch, builds.
 INVARIANT (a view answers for its versions only): it is true from the version it was begun in (`low`) until a table that shapes closures and parents
@@ -42,7 +42,8 @@ cdef enum:
     MEMO_PAGE_BITS = 10          # ids of a page
     DIRECT_PAGE_BITS = 10        # the same, one bit each
     MEMO_BYTES_MAX = 1 << 22     # of one view; beyond it nothing is added
-    CACHE_SETS = 2048            # of two views each
+    CACHE_SETS = 2048            # of two subjects each
+    TWINS_MAX = 16               # views of one subject
     CACHE_BYTES_MAX = 1 << 26    # of all views; beyond it they are dropped
 
 cdef struct MemoC:               # the pages of one memo node
@@ -61,9 +62,8 @@ cdef struct DirectC:             # the subject's own tuples in one table, as a b
     uint64_t asked               # questions about this table so far: the bitmap is made once they outweigh it
 
 cdef struct ViewC:
-    uint64_t plan                # serial
+    ViewC* twin                  # another of the same subject, for a call at the same time: each has its own owner
     uint64_t low                 # serial of the version it was begun in
-    uint32_t subject
     uint8_t busy                 # a call owns it
     uint8_t stale                # its subject was written about since
     uint8_t kept                 # in the cache: it has a memo; a scratch view has none

@@ -293,9 +293,7 @@ cdef void cache_close(CacheC* cache) noexcept:
     if cache.slots == NULL:
         return
     for i in range(2 * CACHE_SETS):
-        if cache.slots[i].view != NULL:
-            view_free(cache.slots[i].view)
-            free(cache.slots[i].view)
+        slot_free(cache, &cache.slots[i])
     free(cache.slots)
     cache.slots = NULL
 
@@ -306,55 +304,70 @@ cdef inline SlotC* cache_set(CacheC* cache, uint64_t plan_serial, uint32_t subje
 
 
 cdef ViewC* cache_take(CacheC* cache, const PlanC* plan, uint64_t plan_serial, uint32_t subject, uint64_t version, uint64_t structural, bint build) noexcept:
-    """The view of a subject, for this call alone, or NULL: work in scratch. build: make one though the subject was never asked before."""
+    """A view of a subject, for this call alone, or NULL: work in scratch. build: make one though the subject was never asked before."""
     cdef SlotC* slot = cache_set(cache, plan_serial, subject)
     cdef ViewC* view
+    cdef ViewC* free_view = NULL
+    cdef ViewC** link
+    cdef uint32_t twins = 0
     if slot.plan != plan_serial or slot.subject != subject:
         if (slot + 1).plan == plan_serial and (slot + 1).subject == subject:
             slot += 1
         else:
             # The other of the two was used before this one: it goes.
-            if (slot + 1).view == NULL or not (slot + 1).view.busy:
+            if not slot_busy(slot + 1):
                 slot_swap(slot)
-            if slot.view != NULL:
-                if slot.view.busy:
-                    cache.misses += 1
-                    return NULL
-                slot_free(cache, slot)
+            if slot_busy(slot):
+                cache.misses += 1
+                return NULL
+            slot_free(cache, slot)
             slot.plan = plan_serial
             slot.subject = subject
             if not build:
                 cache.misses += 1
                 return NULL
-    view = slot.view
-    if view != NULL and not view.busy and not view.stale and view.low <= version and structural <= view.low:
-        view.busy = 1
-        cache.hits += 1
-        return view
-    cache.misses += 1
-    if view != NULL and (view.busy or view.low > version):
-        return NULL              # another call's, or of a version younger than the one asked
     if cache.bytes > CACHE_BYTES_MAX:
         cache_shrink(cache)
-        view = slot.view
+        slot.plan = plan_serial
+        slot.subject = subject
+    link = &slot.view
+    while link[0] != NULL:
+        view = link[0]
+        if not view.busy:
+            if not view.stale and structural <= view.low:
+                view.busy = 1
+                cache.hits += 1
+                return view
+            free_view = view
+        link = &view.twin
+        twins += 1
+    cache.misses += 1
+    view = free_view
     if view == NULL:
+        if twins >= TWINS_MAX:
+            return NULL
         view = <ViewC*>calloc(1, sizeof(ViewC))
         if view == NULL:
             return NULL
         view.kept = 1
-        slot.plan = plan_serial
-        slot.subject = subject
-        slot.view = view
+        link[0] = view
         cache.count += 1
     if not view_reset(view, plan):
-        slot_free(cache, slot)
+        view.stale = 1
         return NULL
-    view.plan = plan_serial
-    view.subject = subject
     view.low = version
     view.busy = 1
     view_count(cache, view)
     return view
+
+
+cdef bint slot_busy(const SlotC* slot) noexcept:
+    cdef const ViewC* view = slot.view
+    while view != NULL:
+        if view.busy:
+            return 1
+        view = view.twin
+    return 0
 
 
 cdef void slot_swap(SlotC* slot) noexcept:
@@ -364,21 +377,27 @@ cdef void slot_swap(SlotC* slot) noexcept:
 
 
 cdef void slot_free(CacheC* cache, SlotC* slot) noexcept:
-    cache.bytes -= slot.view.counted
-    view_free(slot.view)
-    free(slot.view)
+    """Drop the views of a slot, none of which is busy, and its name."""
+    cdef ViewC* view = slot.view
+    cdef ViewC* twin
+    while view != NULL:
+        twin = view.twin
+        cache.bytes -= view.counted
+        cache.count -= 1
+        cache.drops += 1
+        view_free(view)
+        free(view)
+        view = twin
     slot.view = NULL
     slot.plan = 0
-    cache.count -= 1
 
 
 cdef void cache_shrink(CacheC* cache) noexcept:
     """Drop every view that no call owns."""
     cdef uint32_t i
     for i in range(2 * CACHE_SETS):
-        if cache.slots[i].view != NULL and not cache.slots[i].view.busy:
+        if not slot_busy(&cache.slots[i]):
             slot_free(cache, &cache.slots[i])
-            cache.drops += 1
 
 
 cdef void cache_give(CacheC* cache, ViewC* view) noexcept:
@@ -390,7 +409,11 @@ cdef void cache_give(CacheC* cache, ViewC* view) noexcept:
 cdef void cache_drop(CacheC* cache, uint64_t plan_serial, uint32_t subject) noexcept:
     """A tuple of the subject was written: what is known of it ends with the version before."""
     cdef SlotC* slot = cache_set(cache, plan_serial, subject)
+    cdef ViewC* view
     cdef int i
     for i in range(2):
-        if slot[i].plan == plan_serial and slot[i].subject == subject and slot[i].view != NULL:
-            slot[i].view.stale = 1
+        if slot[i].plan == plan_serial and slot[i].subject == subject:
+            view = slot[i].view
+            while view != NULL:
+                view.stale = 1
+                view = view.twin
