@@ -22,10 +22,10 @@ PYX := $(shell find src -name '*.pyx')
 COMPILED_FROM := setup.py $(PYX) $(shell find src -name '*.pxd' -o -name '*.h')
 MODULES := $(subst /,.,$(patsubst src/%.pyx,%,$(PYX)))
 
-.PHONY: help demo test lint format wheel debug asan valgrind soak build clean
+.PHONY: help demo test lint format wheel debug asan valgrind soak bench bench-peers build clean
 
 help: ## list these commands
-	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-10s %s\n' "$$name" "$$text"; done
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /\1\t/' | while IFS=$$'\t' read -r name text; do printf '  make %-11s %s\n' "$$name" "$$text"; done
 
 demo: $(RELEASE) ## build, and run the helpdesk demo
 	$(BIN)/fgacore demo
@@ -96,6 +96,12 @@ valgrind: $(VENV)/.dev ## the kernel's own tests under valgrind (which must be i
 soak: $(VENV)/.dev $(RELEASE) ## the long runs: the same tests, many more examples
 	FGACORE_SOAK=1 $(BIN)/python -m pytest $(TESTS)
 
+bench: $(VENV)/.dev $(RELEASE) ## measure: scenarios, the floor, Python by hand, threads (BENCH=... as in benchmarks/README.md)
+	$(BIN)/python -m benchmarks $(BENCH)
+
+bench-peers: $(VENV)/.bench $(RELEASE) ## the same, beside cedarpy, casbin, regorus and, by URL, OpenFGA
+	$(BIN)/python -m benchmarks --named $(BENCH)
+
 build: $(RELEASE) ## .venv and the compiled modules, and nothing more
 
 clean: ## remove .venv and everything built
@@ -118,6 +124,10 @@ $(VENV)/.core: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/.core
 	$(PIP) install --no-build-isolation --editable '.[dev]'
+	touch $@
+
+$(VENV)/.bench: pyproject.toml | $(VENV)/.dev
+	$(PIP) install --no-build-isolation --editable '.[bench]'
 	touch $@
 
 # After an edit: Cython and setuptools compile what changed, and whatever cimports it. A compiled module without its source goes.

@@ -1,1 +1,4 @@
-"""What fgacore costs, measured: scenarios with right answers, a floor, peers, threads and writes. Start with README.md; `python -m benchmarks` runs all."""
+"""What fgacore costs, measured: scenarios with right answers, a floor, peers, threads and writes.
+
+Start with README.md. `python -m benchmarks` runs everything.
+"""

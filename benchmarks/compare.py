@@ -63,7 +63,7 @@ def measure_shape(scenario: Scenario, rounds: int = ROUNDS, cold_rounds: int = C
         add(f"batch of {len(objects)}, one subject, strings", everyone, lambda: objects, len(objects))
         alone = {name: run for name, run in everyone.items() if name in both}
         add(f"batch of {len(objects)}, one subject, fresh strings", alone, lambda: list(map(fresh, objects)), len(objects))
-        batches = {"floor": floor.batch_check, "fgacore": engine.batch_check}
+        batches: dict[str, Callable[[Any], object]] = {"floor": floor.batch_check, "fgacore": engine.batch_check}
         add(f"batch of {len(triples)} triples, one subject", batches, lambda: triples, len(triples))
         add(f"batch of {len(questions)} triples, many subjects", batches, lambda: questions, len(questions))
         if scenario.cold:

@@ -1,4 +1,4 @@
-"""Options of the pytest-benchmark runs, what their JSON carries besides, and the table at the end: nanoseconds a check, which no run prints by itself."""
+"""Options of the pytest-benchmark runs, what their JSON carries besides, and the table at the end: nanoseconds a check."""
 
 from __future__ import annotations
 
@@ -10,15 +10,18 @@ from typing import Any
 import pytest
 
 from benchmarks.machine import facts
+from benchmarks.report import rank
 
-Measure = Callable[[Callable[[], object], int], None]
+Measure = Callable[..., None]
 
 SECONDS = 0.4  # for one measurement, roughly
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("fgacore benchmarks")
-    group.addoption("--tuples-max", type=int, default=1_000_000, help="largest store of the sweeps; 10000000 needs 12 GB and some minutes more")
+    group.addoption(
+        "--tuples-max", type=int, default=1_000_000, help="largest store of the sweeps; 10000000 needs gigabytes of memory and some minutes more"
+    )
     group.addoption("--named", action="store_true", help="also the named engines that are installed (the extra `bench`)")
     group.addoption("--openfga", metavar="URL", default=os.environ.get("FGACORE_OPENFGA_URL"), help="with --named: also this OpenFGA server")
 
@@ -57,15 +60,19 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if session is None or not session.benchmarks:
         return
     groups: dict[str, dict[str, dict[str, float]]] = {}
+    order: dict[str, int] = {}
     for each in session.benchmarks:
         if not each.stats.data:
             continue
         row, column = each.extra_info["row"], each.extra_info["column"]
+        order[row] = each.extra_info.get("x", len(order))
         groups.setdefault(each.group, {}).setdefault(row, {})[column] = each.stats.median * 1e9 / each.extra_info["checks"]
     for group, rows in groups.items():
-        columns = list(dict.fromkeys(column for row in rows.values() for column in row))
+        columns = sorted({column for row in rows.values() for column in row}, key=rank)
         terminalreporter.section(f"{group}: nanoseconds a check, medians")
         width = max(len(row) for row in rows) + 2
         terminalreporter.write_line(" " * width + "".join(f"{column:>20}" for column in columns))
-        for row, times in rows.items():
-            terminalreporter.write_line(f"{row:<{width}}" + "".join(f"{times[column]:>20,.1f}" if column in times else f"{'':>20}" for column in columns))
+        for row, times in sorted(rows.items(), key=lambda item: order[item[0]]):
+            terminalreporter.write_line(
+                f"{row:<{width}}" + "".join(f"{times[column]:>20,.1f}" if column in times else f"{'':>20}" for column in columns)
+            )

@@ -23,7 +23,8 @@ import sys
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-setup(name="floor_probe", ext_modules=cythonize([Extension("floor_probe", ["floor_probe.pyx"], extra_compile_args=sys.argv.pop(1).split())], quiet=True))
+flags = sys.argv.pop(1).split()
+setup(name="floor_probe", ext_modules=cythonize([Extension("floor_probe", ["floor_probe.pyx"], extra_compile_args=flags)], quiet=True))
 """
 
 

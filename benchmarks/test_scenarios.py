@@ -17,7 +17,7 @@ from benchmarks.scenarios import REGISTRY, Entry, Scenario, load, play, verify
 
 pytestmark = pytest.mark.benchmark(disable_gc=True)
 
-Loaded = tuple[Scenario, fgacore.Engine]
+Loaded = tuple[Entry, Scenario, fgacore.Engine]
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def loaded(request: pytest.FixtureRequest) -> Iterator[Loaded]:
     verify(scenario, engine)
     if scenario.cold:
         verify(scenario, load(scenario), cold=True)
-    yield scenario, engine
+    yield entry, scenario, engine
     engine.close()
     gc.collect()
 
@@ -39,9 +39,9 @@ CASES = [pytest.param(entry, way, id=f"{entry.name}-{way}") for entry in REGISTR
 
 @pytest.mark.parametrize(("loaded", "way"), CASES, indirect=["loaded"], scope="module")
 def test_scenario(loaded: Loaded, way: str, benchmark: Any, measure: Any) -> None:
-    scenario, engine = loaded
+    entry, scenario, engine = loaded
     benchmark.group = "scenarios"
-    benchmark.extra_info.update(row=scenario.name, column=way, tuples=len(scenario.tuples))
+    benchmark.extra_info.update(row=entry.name, column=way, x=REGISTRY.index(entry), tuples=len(scenario.tuples))
     questions, listed = scenario.questions, scenario.listed
 
     if way == "single":

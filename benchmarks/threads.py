@@ -6,8 +6,8 @@ Threads: each asks batches of 500 texts for the one agent, from lists of its own
 all together, against one thread asking as many batches as each of them. Writes: a load in lots of 10,000; then one tuple at a time, on an
 engine that is merged, and on one with 100,000 changes that are not. Each figure is the median of three runs.
 
-`machine` is the same of threads that never need the interpreter's lock (they hash a block): what this machine had to give while it was
-measured. Where that is well below the number of threads, others were at work on it, and the rows below say nothing.
+`machine` is the ratio of threads that never need the interpreter's lock (they hash a block), measured in turn with ours: what this machine
+had to give just then. Where it is well below the number of threads, others were at work, and the ratio beside it says nothing.
 """
 
 from __future__ import annotations
@@ -125,13 +125,17 @@ def leave_unmerged(engine: fgacore.Engine, scenario: Scenario, numbers: Iterator
         engine.write([_new(last, next(numbers))])
     unmerged = engine.stats().unmerged
     if unmerged < change_count:
-        raise Unmerged(f"{change_count} single writes left {unmerged} changes unmerged: {scenario.name} with {len(scenario.tuples)} tuples is too small")
+        raise Unmerged(
+            f"{change_count} single writes left {unmerged} changes unmerged: {scenario.name} with {len(scenario.tuples)} tuples is too small"
+        )
 
 
 def _last_table(scenario: Scenario) -> Triple:
     """A tuple about who views a document, or a folder: that table is the largest of its shape that a user is written to."""
-    return next(triple for triple in scenario.tuples if triple[1] == VIEWER and triple[0].startswith("user:")) if scenario.name != "groups" else (
-        "user:new", "member", "group:0-0"
+    return (
+        next(triple for triple in scenario.tuples if triple[1] == VIEWER and triple[0].startswith("user:"))
+        if scenario.name != "groups"
+        else ("user:new", "member", "group:0-0")
     )
 
 
@@ -141,24 +145,27 @@ def _new(like: Triple, number: int) -> Triple:
 
 
 def _ratios(measure: Callable[[int, int], float], thread_counts: Sequence[int], times: int, runs: int) -> dict[str, dict[str, float]]:
-    """By number of threads: how many a second, and the ratio to one thread's of the same run. One thread and many take turns."""
+    """By number of threads: how many a second, and the ratio to one thread's of the same run. All take turns, and the machine's threads with them."""
     taken: dict[int, list[float]] = {number: [] for number in sorted({1, *thread_counts})}
+    hashed: dict[int, list[float]] = {number: [] for number in taken}
     with quiet():
         for _ in range(runs):
-            for number, slot in taken.items():
-                slot.append(measure(number, times))
+            for number in taken:
+                taken[number].append(measure(number, times))
+                hashed[number].append(machine_throughput(number, max(10, times // 20)))
     return {
         str(number): {
             "per_second": statistics.median(slot),
             "ratio": statistics.median(many / one for many, one in zip(slot, taken[1], strict=True)),
+            "machine": statistics.median(many / one for many, one in zip(hashed[number], hashed[1], strict=True)),
         }
         for number, slot in taken.items()
     }
 
 
 def measure_threads(shapes: Sequence[str], thread_counts: Sequence[int], batch_count: int, tuple_count: int, runs: int = RUNS) -> dict[str, Any]:
-    """For the machine and for each shape: batches a second by number of threads, and the ratio to one thread's."""
-    found: dict[str, Any] = {"machine": _ratios(machine_throughput, thread_counts, max(10, batch_count // 20), runs)}
+    """For each shape: batches a second by number of threads, the ratio to one thread's, and the machine's own ratio."""
+    found: dict[str, Any] = {}
     for shape in shapes:
         scenario = SHAPES[shape](tuple_count)
         engine = load(scenario)
@@ -167,14 +174,14 @@ def measure_threads(shapes: Sequence[str], thread_counts: Sequence[int], batch_c
     return found
 
 
-def measure_writes(shapes: Sequence[str], tuple_count: int, delta: int, runs: int = RUNS) -> dict[str, Any]:
+def measure_writes(shapes: Sequence[str], tuple_count: int, delta: int, runs: int = RUNS, write_count: int = WRITES) -> dict[str, Any]:
     """For each shape: load, one write, one write and the check that sees it; and the same beside an unmerged delta, on a store large enough."""
     found: dict[str, Any] = {}
     for shape in shapes:
         scenario = SHAPES[shape](tuple_count)
         engine = load(scenario)
         numbers = count()
-        costs = [write_cost(engine, scenario, numbers) for _ in range(runs)]
+        costs = [write_cost(engine, scenario, numbers, write_count) for _ in range(runs)]
         found[shape] = {
             "load_ns_per_tuple": statistics.median(load_cost(scenario) for _ in range(runs)),
             "write_us": statistics.median(write for write, _ in costs),
@@ -184,9 +191,12 @@ def measure_writes(shapes: Sequence[str], tuple_count: int, delta: int, runs: in
         scenario = SHAPES["direct"](9 * delta)
         engine = load(scenario)
         numbers = count()
-        merged = write_cost(engine, scenario, numbers)
+        merged = write_cost(engine, scenario, numbers, write_count)
+        engine.merge()
         leave_unmerged(engine, scenario, numbers, delta)
-        costs = [write_cost(engine, scenario, numbers) for _ in range(runs)]
+        costs = [write_cost(engine, scenario, numbers, write_count) for _ in range(runs)]
+        if engine.stats().unmerged < delta:
+            raise Unmerged("the delta was merged while it was measured beside")
         verify(scenario, engine)
         found["beside a delta"] = {
             "tuples": engine.stats().tuples,
@@ -201,7 +211,9 @@ def measure_writes(shapes: Sequence[str], tuple_count: int, delta: int, runs: in
 def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.threads", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--shape", action="append", choices=sorted(SHAPES), help="one of the shapes (default: all three)")
-    parser.add_argument("--threads", type=lambda text: [int(part) for part in text.split(",")], default=[1, 2], help="numbers of threads (default: 1,2)")
+    parser.add_argument(
+        "--threads", type=lambda text: [int(part) for part in text.split(",")], default=[1, 2], help="numbers of threads (default: 1,2)"
+    )
     parser.add_argument("--batches", type=int, default=BATCHES, help="batches that each thread asks (default: %(default)s)")
     parser.add_argument("--tuples", type=int, default=TUPLE_COUNT, help="of each shape, roughly (default: %(default)s)")
     parser.add_argument("--delta", type=int, default=DELTA, help="unmerged changes to write beside; 0 leaves it out (default: %(default)s)")
@@ -211,9 +223,12 @@ def main(arguments: list[str] | None = None) -> None:
     record: dict[str, Any] = {**facts(), "tuples": options.tuples, "batches": options.batches}
     print(line(record))
     record["threads"] = measure_threads(shapes, options.threads, options.batches, options.tuples)
-    print(f"\n{'batches of 500 texts':<22}" + "".join(f"{number + ' at once, a second':>24}{'x one':>8}" for number in record["threads"]["machine"]))
+    print(
+        f"\n{'batches of 500 texts':<22}"
+        + "".join(f"{number + ' at once, a second':>24}{'x one':>8}{'machine':>9}" for number in record["threads"][shapes[0]])
+    )
     for shape, by_count in record["threads"].items():
-        print(f"  {shape:<20}" + "".join(f"{row['per_second']:>24,.0f}{row['ratio']:>8.2f}" for row in by_count.values()))
+        print(f"  {shape:<20}" + "".join(f"{row['per_second']:>24,.0f}{row['ratio']:>8.2f}{row['machine']:>9.2f}" for row in by_count.values()))
     record["writes"] = measure_writes(shapes, options.tuples, options.delta)
     print(f"\n{'writes':<22}{'load, ns a tuple':>18}{'one write, us':>16}{'write and check, us':>22}")
     for shape in shapes:

@@ -26,7 +26,10 @@ def quiet() -> Iterator[None]:
 
 
 def in_turn(timed: Sequence[Timed], rounds: int, unit: int, warm: bool = True) -> list[float]:
-    """Median nanoseconds for one of `unit` items, of each. `warm` runs each once, untimed, right before: nobody pays for the cache misses of another."""
+    """Median nanoseconds for one of `unit` items, of each.
+
+    `warm` runs each once, untimed, right before: nobody pays for the cache misses of another.
+    """
     times: list[list[float]] = [[] for _ in timed]
     for _ in range(rounds):
         for taken, (run, make) in zip(times, timed, strict=True):

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from ..scenarios import Scenario
+from benchmarks.scenarios import Scenario
+
 from .by_hand import BitmapPeer, ClosurePeer, DeskPeer, RecursivePeer
 
 __all__ = ["HAND", "HELPDESK_HAND", "Peer", "named"]

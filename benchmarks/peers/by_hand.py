@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from pyroaring import BitMap
 
-from ..scenarios import Scenario, Triple
+from benchmarks.scenarios import Scenario, Triple
 
 __all__ = ["BitmapPeer", "ClosurePeer", "DeskPeer", "RecursivePeer"]
 

@@ -10,7 +10,7 @@ from casbin import FastEnforcer
 from casbin.model import FastModel
 from casbin.rbac.default_role_manager import RoleManager
 
-from ..scenarios import Scenario
+from benchmarks.scenarios import Scenario
 
 __all__ = ["CasbinPeer"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from cedarpy import Entities, PolicySet, is_authorized, is_authorized_batch
 
-from ..scenarios import Scenario
+from benchmarks.scenarios import Scenario
 
 __all__ = ["CedarPeer"]
 

@@ -10,9 +10,8 @@ import json
 import urllib.parse
 from typing import Any
 
+from benchmarks.scenarios import Scenario
 from fgacore.language import parse, to_json
-
-from ..scenarios import Scenario
 
 __all__ = ["OpenFgaPeer"]
 

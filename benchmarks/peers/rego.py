@@ -10,7 +10,8 @@ from typing import Any
 
 from lakera_regorus import Engine
 
-from ..scenarios import Scenario
+from benchmarks.scenarios import Scenario
+
 from .by_hand import ClosurePeer
 
 __all__ = ["RegoPeer"]
@@ -43,7 +44,8 @@ class RegoPeer:
         if closure.parent:
             rule = WITH_FOLDERS
             data["above"] = {place: _chain(closure.parent, place) for place in closure.parent}
-            data["held"] = held = {}
+            held: dict[str, dict[str, bool]] = {}
+            data["held"] = held
             for object, subjects in closure.shown.items():
                 for subject in subjects:
                     held.setdefault(subject, {})[object] = True

@@ -31,14 +31,24 @@ __all__ = [
 EVERY_WAY = ("single", "strings", "triples", "ids")
 
 REGISTRY: tuple[Entry, ...] = (
-    Entry("helpdesk_loop", "an agent at work: 500 mixed decisions a step, 1 % of steps followed by a write about the agent", helpdesk_loop, ("loop", *EVERY_WAY)),
+    Entry(
+        "helpdesk_loop",
+        "an agent at work: 500 mixed decisions a step, 1 % of steps followed by a write about the agent",
+        helpdesk_loop,
+        ("loop", *EVERY_WAY),
+    ),
     Entry("direct", "five viewers a document, granted one by one", direct, EVERY_WAY),
     Entry("groups", "groups nested five deep", groups, EVERY_WAY),
     Entry("folders", "folders nested ten deep", folders, EVERY_WAY),
     *(Entry(f"github_{count}", f"GitHub-like, N = {count}", partial(github, count), EVERY_WAY) for count in (50, 500, 5000)),
     *(Entry(f"gdrive_fixed_{count}", f"Drive-like, N = {count}", partial(gdrive, count), EVERY_WAY) for count in (50, 500, 5000)),
     *(
-        Entry(f"gdrive_as_is_{count}", f"Drive-like as published, no view grant counts, N = {count}", partial(gdrive, count, names_fixed=False), EVERY_WAY)
+        Entry(
+            f"gdrive_as_is_{count}",
+            f"Drive-like as published, no view grant counts, N = {count}",
+            partial(gdrive, count, names_fixed=False),
+            EVERY_WAY,
+        )
         for count in (50, 500, 5000)
     ),
     *(Entry(f"wide_union_{width}", f"a union of {width} relations", partial(wide_union, width), EVERY_WAY) for width in (1, 4, 16, 64)),

@@ -130,7 +130,9 @@ def helpdesk_loop(tuple_count: int = 100_000, step_count: int = 200, batch_count
             writes, deletes = ((given,), (taken,)) if number // every % 2 else ((taken,), (given,))
         steps.append(_step(desk, asked, writes, deletes))
     assert set(tuples) == {(subject, relation, object) for (relation, object), subjects in desk.held.items() for subject in subjects}  # round trip
-    return Scenario("helpdesk_loop", model_text(), tuples, steps[0].questions, steps[0].answers, _tickets(chance, desk, questions, batch_count), tuple(steps))
+    return Scenario(
+        "helpdesk_loop", model_text(), tuples, steps[0].questions, steps[0].answers, _tickets(chance, desk, questions, batch_count), tuple(steps)
+    )
 
 
 def writes_between(tuple_count: int = 100_000, step_count: int = 20, batch_count: int = 100, seed: int = 4) -> Scenario:

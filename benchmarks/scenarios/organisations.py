@@ -1,7 +1,7 @@
 """Two organisations after the generators of the Cedar paper (Cutler et al., OOPSLA 2024): a Drive-like and a GitHub-like one.
 
 The paper draws every edge with probability 0.05 among at most 50 of each type. Here N may be larger, and the probability is 2.5 / N, so that
-the mean degree stays that of N = 50. The mixed questions are uniform, as in the paper: with N they turn into noes. Models and draws follow the paper's description; the code is our own.
+the mean degree stays that of N = 50. Models and draws follow the paper's description; the code is our own.
 """
 
 from __future__ import annotations
@@ -122,7 +122,9 @@ def gdrive(count: int, names_fixed: bool = True, seed: int = 21) -> Scenario:
     tuples = [(user, "member", group) for user, held in groups_of.items() for group in sorted(held)]
     tuples += [(user, "owner", object) for object, held in owners.items() for user in sorted(held)]
     tuples += [(folder, "parent", object) for object, above in parents.items() for folder in above]
-    tuples += [(f"{name}#member" if name.startswith("group:") else name, "viewer", object) for object, held in viewers.items() for name in sorted(held)]
+    tuples += [
+        (f"{name}#member" if name.startswith("group:") else name, "viewer", object) for object, held in viewers.items() for name in sorted(held)
+    ]
 
     def above(object: str) -> set[str]:
         """The folders that the object is in, directly or not."""
@@ -211,17 +213,20 @@ def github(count: int, seed: int = 22) -> Scenario:
         from_above = roles[owner[repo]]
         return any(gives in enough and not who.isdisjoint(from_above[role]) for role, gives in ORGANIZATION_ROLES.items())
 
-    questions = [(f"user:{chance.randrange(count)}", role, f"repo:{chance.randrange(count)}") for role in chance.choices(REPO_ROLES, k=QUESTION_COUNT)]
+    questions = [
+        (f"user:{chance.randrange(count)}", role, f"repo:{chance.randrange(count)}") for role in chance.choices(REPO_ROLES, k=QUESTION_COUNT)
+    ]
     listed = _listed(chance, "reader", "repo", count, allowed)
     answers = [allowed(question) for question in questions]
     chance.shuffle(tuples)
     return Scenario(f"github_{count}", GITHUB, tuples, questions, answers, listed)
 
 
-def _listed(
-    chance: random.Random, relation: str, kind: str, count: int, allowed: Callable[[Triple], bool]
-) -> ObjectList:
-    """Objects of one type, half of them allowed, for the first user drawn that may anything: uniform ones would nearly all be denied where N is large."""
+def _listed(chance: random.Random, relation: str, kind: str, count: int, allowed: Callable[[Triple], bool]) -> ObjectList:
+    """Objects of one type, half of them allowed, for the first user drawn that may anything.
+
+    Uniform ones, as the mixed questions are in the paper and here, would nearly all be denied where N is large.
+    """
     objects = [f"{kind}:{number}" for number in range(count)]
     for number in chance.sample(range(count), count):
         user = f"user:{number}"

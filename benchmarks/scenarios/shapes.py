@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from itertools import pairwise
 
 from .scenario import ObjectList, Scenario, Step, Triple, balanced
 
@@ -75,13 +76,16 @@ def direct(tuple_count: int = 100_000, batch_count: int = 500, cold_batches: int
 
 
 def groups(tuple_count: int = 100_000, depth: int = 5, batch_count: int = 500, cold_batches: int = 0, seed: int = 12) -> Scenario:
-    """Groups nested `depth` levels deep. A user is in three groups of the lowest level; a document is shown to one of the highest and two of the lowest."""
+    """Groups nested `depth` levels deep.
+
+    A user is in three groups of the lowest level; a document is shown to one of the highest and two of the lowest.
+    """
     chance = random.Random(seed)
     docs = [f"doc:{number}" for number in range(max(20, tuple_count // 5))]
     users = [f"user:{number}" for number in range(max(10, len(docs) // 2))]
     sizes = [max(20, len(users) // (10 * 5**level)) for level in range(depth)]
     levels = [[f"group:{level}-{number}" for number in range(size)] for level, size in enumerate(sizes)]
-    above = {group: chance.choice(higher) for lower, higher in zip(levels, levels[1:], strict=False) for group in lower}
+    above = {group: chance.choice(higher) for lower, higher in pairwise(levels) for group in lower}
     lowest = {user: chance.sample(levels[0], 3) for user in [*users, AGENT]}
     shown = {doc: [chance.choice(levels[-1]), *chance.sample(levels[0], 2)] for doc in docs}
 
