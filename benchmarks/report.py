@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .machine import RESULTS, line
+from .scenarios import SHAPES
 
 __all__ = ["ORDER", "WAYS", "collect", "dump", "fill", "main", "tables"]
 
@@ -38,8 +39,8 @@ Summary = dict[str, Any]
 
 
 def rank(name: str) -> tuple[int, str]:
-    """For sorting: those of ORDER and WAYS in their order, others after them."""
-    known = (*ORDER, *WAYS)
+    """For sorting: engines, ways and shapes in their order, others after them."""
+    known = (*ORDER, *WAYS, *SHAPES)
     return (known.index(name) if name in known else len(known), name)
 
 
@@ -70,10 +71,11 @@ def _benchmarks(found: list[dict[str, Any]]) -> Summary:
         else:
             swept = each["group"].partition(",")[0]
             sweeps.setdefault(swept, {}).setdefault(extra["shape"], {}).setdefault(extra["column"], []).append([extra["x"], time])
-    for by_shape in sweeps.values():
-        for shape, by_name in by_shape.items():
-            by_shape[shape] = {name: sorted(by_name[name]) for name in sorted(by_name, key=rank)}
-    return {"scenarios": scenarios, "sweeps": sweeps}
+    ordered = {
+        swept: {shape: {name: sorted(by_shape[shape][name]) for name in sorted(by_shape[shape], key=rank)} for shape in sorted(by_shape, key=rank)}
+        for swept, by_shape in sweeps.items()
+    }
+    return {"scenarios": scenarios, "sweeps": ordered}
 
 
 def _rounded(value: Any) -> Any:

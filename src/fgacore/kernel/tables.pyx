@@ -19,6 +19,8 @@ cdef extern from *:
 cdef enum:
     MERGE_MIN = 4096             # changes below which a table is not merged by itself
     MERGE_FRACTION = 8           # and the part of the table above which it is: docs/performance.md
+    LOT_MIN = 64                 # tuples that one write adds to a table, from which they may go straight into a new base,
+    LOT_FRACTION = 32            # and the part of the table from which they do: a rebuilt tuple costs a tenth of one put into the delta
 
 
 @cython.no_gc
@@ -213,7 +215,7 @@ cdef class Edit:
         cdef TableC* t = self.table_own(table)
         cdef SideC forward, reverse
         cdef size_t i
-        if count >= 64 and count * MERGE_FRACTION >= t.tuple_count:
+        if count >= LOT_MIN and count * LOT_FRACTION >= t.tuple_count:
             with nogil:
                 side_rebuild(&t.forward, by_object, count, &forward)
                 side_swap(&self.c, &t.forward, &forward)
