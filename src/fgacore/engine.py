@@ -252,8 +252,6 @@ class Engine(Checks):
 
 
 def _list(items: Iterable[Triple | Tuple], what: str) -> list[Triple | Tuple]:
-    if type(items) is list:
-        return items
     if isinstance(items, (str, bytes, Tuple)) or not isinstance(items, Iterable):
         raise RequestError(f"`{what}` is not a list of tuples")
-    return list(items)
+    return list(items)  # our own: nobody takes an item away while it is read

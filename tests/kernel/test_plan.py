@@ -18,7 +18,7 @@ from strategies import Tape, make_model, tapes
 
 SMALL = bool(os.environ.get("FGACORE_SMALL"))
 CODE, UNDER, _TABLE, NODE, CLOSURE, IF_TRUE, IF_FALSE = range(7)
-ENTRY, FIRST, COMPONENT, UNCERTAIN, RECURSIVE = range(5)
+ENTRY, FIRST, COMPONENT, UNCERTAIN = range(4)
 
 
 def compiled(relations: str, kind: str = "user") -> tuple[Compiler, Parts]:
@@ -111,7 +111,7 @@ def assert_sound(parts: Parts) -> None:
     firsts = [node[FIRST] for node in parts.nodes] + [len(parts.ops)]
     assert firsts == sorted(firsts)
     edges: dict[int, set[int]] = {}
-    for node, (entry, first, component, uncertain, _) in enumerate(parts.nodes):
+    for node, (entry, first, component, uncertain) in enumerate(parts.nodes):
         assert entry < 0 or first <= entry == firsts[node + 1] - 1
         for op in parts.ops[first : firsts[node + 1]]:
             assert all(successor < 0 or successor >= first for successor in op[IF_TRUE : IF_FALSE + 1])
@@ -122,14 +122,13 @@ def assert_sound(parts: Parts) -> None:
                 assert uncertain or not callee[UNCERTAIN]
                 assert op[UNDER] == 0 or callee[COMPONENT] < component or parts.unstratified[component]
                 edges.setdefault(node, set()).add(op[NODE])
-    for node, (_, _, component, _, recursive) in enumerate(parts.nodes):
+    for node, (_, _, component, _) in enumerate(parts.nodes):
         seen, todo = set(), list(edges.get(node, ()))
         while todo:
             callee = todo.pop()
             if callee not in seen:
                 seen.add(callee)
                 todo += edges.get(callee, ())
-        assert recursive is (node in seen)  # so a component is recursive exactly where there is a cycle,
         assert all((other in seen and node in reachable(edges, other)) == (parts.nodes[other][COMPONENT] == component) for other in seen)
 
 

@@ -6,7 +6,7 @@ Batches run one operation over a group of 64 objects, then the next over those s
 No allocation after warm-up, no Python object, no GIL, no recursion on the C stack. Callers: runtime/checks.pyx.
 """
 
-from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
 from fgacore.kernel.plan cimport PlanC
 from fgacore.kernel.solve cimport SolverC
@@ -22,6 +22,7 @@ cdef enum:
     FRAMES_MAX = 64              # of a walk; deeper data goes to the solver
     WALK_FIRST = 256             # frames and members that the first walk may take
     WALK_SECOND = 4096           # and the second; together some tens of microseconds before the solver is set up
+    CHAIN_SINGLE = 8192          # steps of chains that a single check takes under the GIL
     SWEEP = 64                   # objects of a sweep: a bit each in a word
 
 cdef struct CheckerC:            # the memory of a call: one thread owns it while it runs
@@ -32,7 +33,7 @@ cdef struct CheckerC:            # the memory of a call: one thread owns it whil
 
 
 cdef bint checker_begin(CheckerC* checker, TableC** tables, uint32_t table_count, const PlanC* plan, uint32_t subject, ViewC* view, uint64_t visited_max) noexcept nogil
-cdef int ask_bounded(CheckerC* checker, uint32_t node, uint32_t object) noexcept nogil
+cdef int ask_bounded(CheckerC* checker, uint32_t node, uint32_t object, uint64_t chain_max) noexcept nogil
 cdef bint ask(CheckerC* checker, uint32_t node, uint32_t object) noexcept nogil
 cdef void sweep(CheckerC* checker, uint32_t node, const uint32_t* objects, uint32_t count, uint8_t* out) noexcept nogil
 cdef void checker_free(CheckerC* checker) noexcept nogil

@@ -75,8 +75,9 @@ cdef inline void remember(RunC* run, const StepC* path, uint32_t start, uint32_t
             memo_put(run.view, memo, path[end].object, verdict)
 
 
-cdef int walk(RunC* run, int32_t op, uint32_t object, uint64_t budget) noexcept nogil:
-    """Follow the plan from an operation to a verdict. UNKNOWN where the budget or the frames do not suffice: nothing is concluded then."""
+cdef int walk(RunC* run, int32_t op, uint32_t object, uint64_t budget, uint64_t chain_max) noexcept nogil:
+    """Follow the plan from an operation to a verdict. UNKNOWN where the frames, the budget of members, or the steps of chains do not suffice:
+    nothing is concluded then."""
     cdef FrameC frames[FRAMES_MAX]
     cdef StepC path[PATH_MAX]
     cdef FrameC* frame
@@ -200,6 +201,9 @@ cdef int walk(RunC* run, int32_t op, uint32_t object, uint64_t budget) noexcept 
             if run.visited > run.visited_max:
                 run.error = ERROR_WORK
                 return UNKNOWN
+            if chain_max == 0:
+                return UNKNOWN
+            chain_max -= 1
             if member == chain_object and node == chain_node:
                 op = VERDICT_FALSE   # a pure chain that returns to itself proves nothing
                 continue
@@ -238,7 +242,7 @@ cdef int walk(RunC* run, int32_t op, uint32_t object, uint64_t budget) noexcept 
 
 cdef bint ask(CheckerC* checker, uint32_t node, uint32_t object) noexcept nogil:
     """Whether the subject holds a node on an object. Where run.error is set the answer is no and means nothing."""
-    cdef int answer = ask_bounded(checker, node, object)
+    cdef int answer = ask_bounded(checker, node, object, <uint64_t>-1)
     if answer != UNKNOWN:
         return answer == YES
     if checker.run.error:
@@ -247,12 +251,12 @@ cdef bint ask(CheckerC* checker, uint32_t node, uint32_t object) noexcept nogil:
     return solve(&checker.solver, &checker.run, node, object)
 
 
-cdef int ask_bounded(CheckerC* checker, uint32_t node, uint32_t object) noexcept nogil:
-    """YES, NO, or UNKNOWN after some tens of microseconds at most."""
+cdef int ask_bounded(CheckerC* checker, uint32_t node, uint32_t object, uint64_t chain_max) noexcept nogil:
+    """YES, NO, or UNKNOWN after a bounded number of frames, members, and steps of chains."""
     cdef RunC* run = &checker.run
-    cdef int answer = walk(run, run.plan.nodes[node].entry, object, WALK_FIRST)
+    cdef int answer = walk(run, run.plan.nodes[node].entry, object, WALK_FIRST, chain_max)
     if answer == UNKNOWN and not run.error and not checker.solved:
-        answer = walk(run, run.plan.nodes[node].entry, object, WALK_SECOND)
+        answer = walk(run, run.plan.nodes[node].entry, object, WALK_SECOND, chain_max)
     return answer
 
 

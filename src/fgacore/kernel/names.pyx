@@ -1,7 +1,7 @@
-"""Interning and growth: see names.pxd. Everything here but `names_find` runs under the store's write lock and the GIL."""
+"""Interning and growth: see names.pxd. Everything here but the finding runs under the store's write lock and the GIL."""
 
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 from fgacore.kernel.memory cimport pointers_add, pointers_free, pointers_reserve
 
@@ -169,7 +169,7 @@ cdef class Names:
         return (<const char*>(entry + 1))[:entry.length].decode("utf-8")
 
     def find(self, bytes name not None):
-        """(type symbol, id) of a name, or None: for tests."""
+        """(type symbol, id) of a name, or None."""
         cdef const NameC* entry = names_find(&self.c, name, <uint32_t>len(name))
         return None if entry == NULL else (entry.type, entry.id)
 

@@ -21,6 +21,7 @@ cdef enum:
 
 cdef enum:
     ADMIT_WILDCARD = 0xFFFF      # no relation symbol is that large (limits.py)
+    NO_NODE = 0xFFFFFFFFU
     NO_TABLE = 0xFFFFFFFFU
     NO_TYPE = 0xFFFFFFFFU
 
@@ -50,7 +51,6 @@ cdef struct PlanNodeC:
     uint32_t memo                # number among the nodes whose verdicts a view keeps (callees of OP_EXISTS), or NONE
     uint32_t component
     uint8_t uncertain            # it reaches an unstratified component, so it may be undefined: definite and possible differ
-    uint8_t recursive            # its component has a cycle
 
 cdef struct SeedC:               # where a closure begins: the sets of `table` by the subject's id, or by 0 for a wildcard
     uint32_t table
@@ -90,7 +90,7 @@ cdef struct TypeC:               # a type of the model, by the bytes of its name
 cdef class Plan:
     cdef PlanC c
     cdef readonly object kind    # the kind of subject, as compile.py names it
-    cdef readonly uint64_t serial
+    cdef readonly uint64_t serial    # of this plan among all of the store: views are kept under it
 
 
 cdef class ModelPlan:
@@ -98,8 +98,7 @@ cdef class ModelPlan:
     cdef uint64_t node_mask
     cdef readonly object source  # the compiler, asked for a kind's plan at its first use
     cdef readonly str model_id
-    cdef list plain              # Plan or None for each type symbol
-    cdef void** plain_plans      # the same as borrowed pointers; NULL: not compiled yet or no such type
+    cdef void** plain_plans      # Plan for each type symbol, held by `others`; NULL: not compiled yet or no such type
     cdef uint32_t plain_count
     cdef dict others             # kind to Plan
     cdef dict relations          # relation name to symbol
@@ -121,14 +120,14 @@ cdef class ModelPlan:
 
 
 cdef inline uint32_t node_find(const uint64_t* slots, uint64_t mask, uint32_t type, uint32_t relation) noexcept nogil:
-    """The node of a relation of a type, or 0xFFFFFFFF."""
+    """The node of a relation of a type, or NO_NODE."""
     cdef uint64_t key = ((<uint64_t>type << 16) | relation) + 1
     cdef uint64_t at = (key * <uint64_t>0x9E3779B97F4A7C15U) >> 40 & mask
     while slots[at]:
         if slots[at] >> 32 == key:
             return <uint32_t>slots[at]
         at = (at + 1) & mask
-    return 0xFFFFFFFFU
+    return NO_NODE
 
 
 cdef inline int relation_find(ModelPlan model, object relation) except -2:

@@ -14,20 +14,15 @@ cdef void* array(size_t count, size_t size) except NULL:
     return out
 
 
-cdef uint64_t serials = 0        # of plans in this process; under the GIL
-
-
 cdef class Plan:
     """One decision graph, for one kind of subject. `parts` is compile.py's Parts; numbers out of range are refused."""
 
-    def __cinit__(self, kind, parts):
-        global serials
+    def __cinit__(self, kind, parts, uint64_t serial=0):
         cdef PlanC* c = &self.c
         cdef uint32_t i
         cdef int32_t successor
         cdef tuple item
-        serials += 1
-        self.serial = serials
+        self.serial = serial
         self.kind = kind
         c.op_count = len(parts.ops)
         c.node_count = len(parts.nodes)
@@ -59,7 +54,7 @@ cdef class Plan:
             if c.ops[i].code == OP_CLOSURE and c.ops[i].closure >= c.closure_count:
                 raise ValueError("an operation on no closure")
         for i, item in enumerate(parts.nodes):
-            c.nodes[i].entry, c.nodes[i].first, c.nodes[i].component, c.nodes[i].uncertain, c.nodes[i].recursive = item
+            c.nodes[i].entry, c.nodes[i].first, c.nodes[i].component, c.nodes[i].uncertain = item
             c.nodes[i].memo = NONE
             if c.nodes[i].first < 0 or c.nodes[i].first > <int32_t>c.op_count:
                 raise ValueError("a node whose operations begin nowhere")
@@ -129,7 +124,8 @@ cdef class ModelPlan:
         self.types = types
         self.relations = relations
         self.others = {}
-        self.plain = [None] * count
+        self.asked_relation = "\0"    # no relation is called that; None here would answer for a caller's None
+        self.asked_symbol = -1
         self.plain_count = count
         self.plain_plans = <void**>array(count, sizeof(void*))
         while slots < 2 * len(nodes):
@@ -213,11 +209,10 @@ cdef class ModelPlan:
         cdef Plan plan = self.others.get(kind)
         cdef uint32_t type
         if plan is None:
-            plan = Plan(kind, self.source.parts(kind))
+            plan = Plan(kind, self.source.parts(kind), self.source.next_serial())
             plan = self.others.setdefault(kind, plan)
             if kind[1] is None and not kind[2]:
                 type = kind[0]
                 if type < self.plain_count:
-                    self.plain[type] = plan
                     self.plain_plans[type] = <void*>plan
         return plan

@@ -215,6 +215,7 @@ cdef class Edit:
         cdef TableC* t = self.table_own(table)
         cdef SideC forward, reverse
         cdef size_t i
+        pointers_reserve(&self.c.fresh, 6)       # so that a rebuilt side is never lost
         if count >= LOT_MIN and count * LOT_FRACTION >= t.tuple_count:
             with nogil:
                 side_rebuild(&t.forward, by_object, count, &forward)
@@ -238,6 +239,7 @@ cdef class Edit:
         if t == NULL or (t.forward.root == NULL and t.reverse.root == NULL):
             return 0
         t = self.table_own(table)
+        pointers_reserve(&self.c.fresh, 6)
         with nogil:
             side_rebuild(&t.forward, NULL, 0, &forward)
             side_swap(&self.c, &t.forward, &forward)

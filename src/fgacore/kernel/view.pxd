@@ -91,10 +91,9 @@ cdef struct RunC:                # one call for one subject: everything a traver
     uint32_t subject             # id: of the subject, or of the object of an asking userset; NONE where nothing mentions it
     uint64_t visited             # tuples looked at
     uint64_t visited_max         # for one question: from limits.py
-    int error                    # ERROR_*
+    int error                    # ERROR_*, 0: none
 
 cdef enum:
-    ERROR_NONE = 0
     ERROR_MEMORY = 1
     ERROR_WORK = 2
 
@@ -170,9 +169,15 @@ cdef inline bint direct_has(const DirectC* d, uint32_t id) noexcept nogil:
         d.pages[id >> DIRECT_PAGE_BITS][(id & ((1 << DIRECT_PAGE_BITS) - 1)) >> 3] >> (id & 7)) & 1
 
 
+cdef inline SlotC* cache_set(CacheC* cache, uint64_t plan_serial, uint32_t subject) noexcept:
+    """The first of the two slots where a subject may be."""
+    cdef uint64_t key = (plan_serial << 32) ^ subject
+    return &cache.slots[2 * ((key * <uint64_t>0x9E3779B97F4A7C15U) >> 40 & (CACHE_SETS - 1))]
+
+
 cdef inline ViewC* cache_find(CacheC* cache, uint64_t plan_serial, uint32_t subject, uint64_t version, uint64_t structural) noexcept:
     """The view of a subject where it is there, true for the version, and nobody's; else NULL."""
-    cdef SlotC* slot = &cache.slots[2 * ((((plan_serial << 32) ^ subject) * <uint64_t>0x9E3779B97F4A7C15U) >> 40 & (CACHE_SETS - 1))]
+    cdef SlotC* slot = cache_set(cache, plan_serial, subject)
     cdef ViewC* view
     if slot.plan != plan_serial or slot.subject != subject:
         slot += 1

@@ -4,7 +4,7 @@ from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memset
 
 from fgacore.kernel.plan cimport EdgeC, SeedC
-from fgacore.kernel.sets cimport NONE, RUN, IterC, iter_next, iter_start, set_contains
+from fgacore.kernel.sets cimport NONE, IterC, iter_next, iter_start, set_contains
 from fgacore.kernel.side cimport side_get
 
 cdef enum:
@@ -74,11 +74,16 @@ cdef void memo_clear(ViewC* view) noexcept nogil:
         view.memos[i].pages = NULL
         view.memos[i].page_count = 0
     for i in range(view.direct_room):
-        for j in range(view.directs[i].page_count):
-            free(view.directs[i].pages[j])
-        free(view.directs[i].pages)
-        memset(&view.directs[i], 0, sizeof(DirectC))
+        direct_clear(&view.directs[i])
     view.bytes = 0
+
+
+cdef void direct_clear(DirectC* d) noexcept nogil:
+    cdef uint32_t i
+    for i in range(d.page_count):
+        free(d.pages[i])
+    free(d.pages)
+    memset(d, 0, sizeof(DirectC))
 
 
 cdef uint32_t direct_build(RunC* run, uint32_t table, uint32_t direct, uint64_t questions) noexcept nogil:
@@ -113,6 +118,7 @@ cdef uint32_t direct_build(RunC* run, uint32_t table, uint32_t direct, uint64_t 
         if d.pages[page] == NULL:
             d.pages[page] = <uint8_t*>calloc(1, 1 << (DIRECT_PAGE_BITS - 3))
             if d.pages[page] == NULL:
+                direct_clear(d)
                 return DIRECT_UNKNOWN
             view.bytes += 1 << (DIRECT_PAGE_BITS - 3)
         d.pages[page][(id & ((1 << DIRECT_PAGE_BITS) - 1)) >> 3] |= <uint8_t>(1 << (id & 7))
@@ -157,7 +163,7 @@ cdef void view_free(ViewC* view) noexcept nogil:
 
 
 cdef bint view_add(ViewC* view, uint32_t closure, uint32_t id) noexcept nogil:
-    """Put an id into a closure, if it is not there. 0: no memory."""
+    """Put an id into a closure, if it is not there. 0: no memory, and then it is not."""
     cdef uint64_t key = (<uint64_t>closure << 32) | id
     cdef uint64_t at = (key * <uint64_t>0x9E3779B97F4A7C15U) >> 32 & view.mask
     cdef uint64_t mask, i
@@ -173,11 +179,7 @@ cdef bint view_add(ViewC* view, uint32_t closure, uint32_t id) noexcept nogil:
             return 0
         view.list = <uint64_t*>grown
         view.list_capacity = 2 * view.list_capacity + 32
-    view.list[view.list_count] = key
-    view.list_count += 1
-    view.counts[closure] += 1
-    view.slots[at] = key
-    if 2 * <uint64_t>view.list_count > view.mask:
+    if 2 * (<uint64_t>view.list_count + 1) > view.mask:
         mask = 4 * (view.mask + 1) - 1
         slots = <uint64_t*>malloc(8 * (mask + 1))
         if slots == NULL:
@@ -191,6 +193,13 @@ cdef bint view_add(ViewC* view, uint32_t closure, uint32_t id) noexcept nogil:
         free(view.slots)
         view.slots = slots
         view.mask = mask
+        at = (key * <uint64_t>0x9E3779B97F4A7C15U) >> 32 & mask
+        while slots[at] != <uint64_t>0xFFFFFFFFFFFFFFFFU:
+            at = (at + 1) & mask
+    view.list[view.list_count] = key
+    view.list_count += 1
+    view.counts[closure] += 1
+    view.slots[at] = key
     return 1
 
 
@@ -210,7 +219,7 @@ cdef bint add_set(RunC* run, const SetC* s, uint32_t closure) noexcept nogil:
 
 
 cdef bint closure_build(RunC* run, uint32_t group, uint64_t budget) noexcept nogil:
-    """Grow a group's closures by at most `budget` tuples, or one set where even that is larger than what is left at the start. 1: complete."""
+    """Grow a group's closures by at most `budget` tuples, whole sets only. 1: complete."""
     cdef GroupC* g = &run.view.groups[group]
     cdef const PlanC* plan = run.plan
     cdef const SeedC* seed
@@ -266,14 +275,14 @@ cdef int closure_test(RunC* run, uint32_t closure, const SetC* members, uint64_t
         return CLOSURE_UNKNOWN
     if view.counts[closure] == 0:
         return CLOSURE_NO if complete else CLOSURE_UNKNOWN
-    if members.count <= 4 * <uint64_t>view.counts[closure] + 4:
+    if members.count <= 4 * <uint64_t>view.list_count + 4:
         iter_start(&it, members)
         run.visited += members.count
         while iter_next(&it, &id):
             if view_has(view, closure, id):
                 return CLOSURE_YES
     else:
-        run.visited += view.counts[closure]
+        run.visited += view.list_count   # the closures of a view share one list
         for i in range(view.list_count):
             if view.list[i] >> 32 == closure and set_contains(members, <uint32_t>view.list[i]):
                 return CLOSURE_YES
@@ -296,11 +305,6 @@ cdef void cache_close(CacheC* cache) noexcept:
         slot_free(cache, &cache.slots[i])
     free(cache.slots)
     cache.slots = NULL
-
-
-cdef inline SlotC* cache_set(CacheC* cache, uint64_t plan_serial, uint32_t subject) noexcept:
-    cdef uint64_t key = (plan_serial << 32) ^ subject
-    return &cache.slots[2 * ((key * <uint64_t>0x9E3779B97F4A7C15U) >> 40 & (CACHE_SETS - 1))]
 
 
 cdef ViewC* cache_take(CacheC* cache, const PlanC* plan, uint64_t plan_serial, uint32_t subject, uint64_t version, uint64_t structural, bint build) noexcept:
@@ -326,20 +330,22 @@ cdef ViewC* cache_take(CacheC* cache, const PlanC* plan, uint64_t plan_serial, u
             if not build:
                 cache.misses += 1
                 return NULL
+    view = slot.view
+    while view != NULL:
+        if not view.busy and not view.stale and structural <= view.low:
+            view.busy = 1
+            cache.hits += 1
+            return view
+        view = view.twin
     if cache.bytes > CACHE_BYTES_MAX:
         cache_shrink(cache)
         slot.plan = plan_serial
         slot.subject = subject
     link = &slot.view
     while link[0] != NULL:
-        view = link[0]
-        if not view.busy:
-            if not view.stale and structural <= view.low:
-                view.busy = 1
-                cache.hits += 1
-                return view
-            free_view = view
-        link = &view.twin
+        if not link[0].busy:
+            free_view = link[0]
+        link = &link[0].twin
         twins += 1
     cache.misses += 1
     view = free_view

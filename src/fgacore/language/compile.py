@@ -7,7 +7,8 @@ up to a cap, or else called. A branch that the kind can never reach is its "no".
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from fgacore.language.model import ComputedUserset, Difference, Intersection, Model, Restriction, Rewrite, This, TupleToUserset, Union
@@ -24,6 +25,7 @@ ORDINAL_MAX = 63
 
 FLAT_NODES_MAX = 256  # nodes that one closure unites; a larger one is walked
 INLINE_DEPTH_MAX = 16  # computed relations in place within each other
+INLINE_NESTING_MAX = 128  # expressions within expressions, over all of them: the compiler recurses that deep and one relation deeper
 INLINE_OPS_MAX = 64  # operations of one node; a computed relation beyond it is called (kernel notes: 3 ns a branch in place, 13 to 22 called)
 
 
@@ -34,6 +36,7 @@ class SymbolTable:
     types: dict[str, int] = field(default_factory=dict)
     relations: dict[str, int] = field(default_factory=dict)
     tables: dict[tuple[int, int, Kind, str], int] = field(default_factory=dict)
+    plans: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def type(self, name: str) -> int:
         return self.types.setdefault(name, len(self.types))
@@ -51,7 +54,7 @@ class Parts:
     """One decision graph as lists, in the form that kernel.plan.Plan takes."""
 
     ops: list[tuple[int, int, int, int, int, int, int, int]]  # code, under, table, node, closure, if_true, if_false, ordinal
-    nodes: list[tuple[int, int, int, bool, bool]]  # entry, first operation, component, uncertain, recursive
+    nodes: list[tuple[int, int, int, bool]]  # entry, first operation, component, uncertain
     unstratified: list[bool]
     groups: list[int]  # closure to group
     seeds: list[list[tuple[int, int, bool]]]  # group to (table, closure, wildcard)
@@ -171,6 +174,10 @@ class Compiler:
                 todo += [(child, type) for child in rewrite.children]
         return out
 
+    def next_serial(self) -> int:
+        """A number for a plan, unique in the store; it never comes again."""
+        return next(self.symbols.plans)
+
     def parts(self, kind: Kind) -> Parts:
         """The decision graph for one kind of subject."""
         return _Graph(self, kind).parts()
@@ -189,6 +196,7 @@ class _Graph:
             node: i for i, node in enumerate(sorted(m for m in compiler.members if compiler.flat[m] is not None and self.reached[m]))
         }
         self.ops: list[tuple[int, int, int, int, int, int, int, int]] = []
+        self.nesting = 0
         self.calls: list[list[tuple[int, bool]]] = []  # node to (callee, whether under a subtraction)
 
     # ---- what the kind can reach ----
@@ -283,6 +291,12 @@ class _Graph:
         return entry
 
     def _rewrite(self, rewrite: Rewrite, node: int, under: int, if_true: int, if_false: int) -> int:
+        self.nesting += 1
+        entry = self._wire(rewrite, node, under, if_true, if_false)
+        self.nesting -= 1
+        return entry
+
+    def _wire(self, rewrite: Rewrite, node: int, under: int, if_true: int, if_false: int) -> int:
         compiler, (type, _) = self.compiler, self.compiler.names[node]
         if isinstance(rewrite, This):
             return self._this(node, under, if_true, if_false)
@@ -290,7 +304,8 @@ class _Graph:
             callee = compiler.node_of[type, rewrite.relation]
             if not self.reached[callee]:
                 return if_false
-            if callee in self.inlined or len(self.inlined) > INLINE_DEPTH_MAX or len(self.ops) - self.first >= INLINE_OPS_MAX:
+            deep = len(self.inlined) > INLINE_DEPTH_MAX or self.nesting > INLINE_NESTING_MAX
+            if deep or callee in self.inlined or len(self.ops) - self.first >= INLINE_OPS_MAX:
                 return self._emit(OP_CALL, under, 0, callee, 0, if_true, if_false)
             self.inlined.append(callee)
             entry = self._node(callee, under, if_true, if_false)
@@ -347,23 +362,22 @@ class _Graph:
             self.calls.append([])
             firsts.append(self.first)
             entries.append(self._node(node, UNDER_NONE, TRUE, FALSE) if self.reached[node] else FALSE)
-        component, recursive, unstratified = self._components()
+        component, unstratified = self._components()
         uncertain = list(unstratified)
         for c, node in sorted((c, node) for node, c in enumerate(component)):
             if any(uncertain[component[callee]] for callee, _ in self.calls[node]):
                 uncertain[c] = True
-        nodes = [(entries[n], firsts[n], c, uncertain[c], recursive[c]) for n, c in enumerate(component)]
+        nodes = [(entries[n], firsts[n], c, uncertain[c]) for n, c in enumerate(component)]
         groups, seeds, edges = self._closures()
         # The asking userset is in its own relation and in every relation that unites it, on its own object.
         own = [] if self.asking is None else [closure for node, closure in self.closures.items() if self.asking in self._all_united(node)]
         return Parts(self.ops, nodes, unstratified, groups, seeds, edges, own)
 
-    def _components(self) -> tuple[list[int], list[bool], list[bool]]:
+    def _components(self) -> tuple[list[int], list[bool]]:
         """Tarjan's algorithm over the calls, with a stack of its own: a component's number is above those it calls."""
         count = len(self.calls)
         index, low, component = [-1] * count, [0] * count, [-1] * count
         stack: list[int] = []
-        recursive: list[bool] = []
         unstratified: list[bool] = []
         clock = 0
         for root in range(count):
@@ -387,19 +401,17 @@ class _Graph:
                     if low[node] == index[node]:
                         while True:
                             member = stack.pop()
-                            component[member] = len(recursive)
+                            component[member] = len(unstratified)
                             if member == node:
                                 break
-                        recursive.append(False)
                         unstratified.append(False)
                     if work:
                         low[work[-1][0]] = min(low[work[-1][0]], low[node])
         for node, calls in enumerate(self.calls):
             for callee, under in calls:
                 if component[callee] == component[node]:
-                    recursive[component[node]] = True
                     unstratified[component[node]] |= under
-        return component, recursive, unstratified
+        return component, unstratified
 
     def _closures(self) -> tuple[list[int], list[list[tuple[int, int, bool]]], list[list[tuple[int, int]]]]:
         """How the closure of each membership node begins and grows, and which of them are built together."""

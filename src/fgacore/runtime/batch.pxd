@@ -6,9 +6,6 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from fgacore.kernel.check cimport CheckerC
 from fgacore.kernel.names cimport NameC, NamesC
 
-cdef enum:
-    NO_NODE = 0xFFFFFFFFU
-
 cdef struct BatchC:              # the questions of one call; one allocation, which begins at texts
     Py_ssize_t count
     Py_ssize_t failed            # a question that failed, or -1
@@ -27,7 +24,7 @@ cdef list batch_items(object items, str what)
 cdef int batch_open(BatchC* batch, Py_ssize_t count) except -1
 cdef int batch_text(BatchC* batch, Py_ssize_t i, object item) except -1
 cdef list batch_list(const BatchC* batch)
-cdef void answer_texts(CheckerC* checker, const NamesC* names, const uint64_t* node_slots, uint64_t node_mask, int symbol, BatchC* batch) noexcept nogil
+cdef void answer_texts(CheckerC* checker, const NamesC* names, const uint64_t* node_slots, uint64_t node_mask, int symbol, BatchC* batch, const char* own, uint32_t own_length) noexcept nogil
 cdef void find_targets(const NamesC* names, const uint64_t* node_slots, uint64_t node_mask, BatchC* batch) noexcept nogil
 cdef Py_ssize_t answer_run(CheckerC* checker, BatchC* batch, Py_ssize_t first, Py_ssize_t end) noexcept nogil
-cdef Py_ssize_t answer_ids(CheckerC* checker, uint32_t node, const uint32_t* ids, Py_ssize_t count, uint8_t* answers) noexcept nogil
+cdef Py_ssize_t answer_ids(CheckerC* checker, uint32_t node, const char* ids, Py_ssize_t count, uint8_t* answers) noexcept nogil

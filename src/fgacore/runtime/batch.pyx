@@ -1,6 +1,7 @@
 """See batch.pxd."""
 
 from libc.stdlib cimport calloc
+from libc.string cimport memcmp, memcpy
 
 from cpython.list cimport PyList_New, PyList_SET_ITEM
 from cpython.ref cimport Py_INCREF
@@ -8,7 +9,7 @@ from cpython.ref cimport Py_INCREF
 from fgacore.errors import FgaError, LimitError, RequestError
 from fgacore.kernel.check cimport SWEEP, ask, sweep
 from fgacore.kernel.names cimport FIND_MANY, names_find_many
-from fgacore.kernel.plan cimport NO_TYPE, node_find
+from fgacore.kernel.plan cimport NO_NODE, NO_TYPE, node_find
 from fgacore.kernel.sets cimport NONE
 from fgacore.limits import BATCH_ITEMS_MAX
 from fgacore.runtime.text cimport fga_ascii, text_of
@@ -79,14 +80,34 @@ cdef list batch_list(const BatchC* batch):
     return out
 
 
-cdef void answer_texts(CheckerC* checker, const NamesC* names, const uint64_t* node_slots, uint64_t node_mask, int symbol, BatchC* batch) noexcept nogil:
-    """Find and answer the objects of a batch that one subject asks about, in groups. Names that are in no table are listed at the start of `ids`."""
+cdef uint32_t answer_group(CheckerC* checker, uint32_t node, const uint32_t* ids, uint32_t count, uint8_t* answers) noexcept nogil:
+    """Answer up to SWEEP questions about one node. `count`, or the number of the question that failed: each may use the whole bound on its own."""
+    cdef uint64_t bound = checker.run.visited_max
+    cdef uint32_t i
+    checker.run.visited_max = checker.run.visited + bound
+    sweep(checker, node, ids, count, answers)
+    if checker.run.error:        # together they passed the bound of one: one by one, then
+        checker.run.error = 0
+        for i in range(count):
+            checker.run.visited_max = checker.run.visited + bound
+            answers[i] = ask(checker, node, ids[i])
+            if checker.run.error:
+                checker.run.visited_max = bound
+                return i
+    checker.run.visited_max = bound
+    return count
+
+
+cdef void answer_texts(
+        CheckerC* checker, const NamesC* names, const uint64_t* node_slots, uint64_t node_mask, int symbol, BatchC* batch,
+        const char* own, uint32_t own_length) noexcept nogil:
+    """Find and answer the objects of a batch that one subject asks about, in groups. Names that are in no table are listed at the start of `ids`,
+    and so is `own`: the object of an asking userset that had no name when it was looked up; NULL for others."""
     cdef const NameC* entries[FIND_MANY]
     cdef uint32_t ids[FIND_MANY]
     cdef uint32_t places[FIND_MANY]
     cdef uint8_t answers[FIND_MANY]
-    cdef uint64_t bound = checker.run.visited_max
-    cdef uint32_t node, last, type, n, i, here
+    cdef uint32_t node, last, type, n, i, here, failed
     cdef Py_ssize_t at = 0, k
     cdef const NameC* entry
     while at < batch.count:
@@ -99,22 +120,18 @@ cdef void answer_texts(CheckerC* checker, const NamesC* names, const uint64_t* n
         for i in range(here + 1):
             if i < here:
                 entry = entries[i]
-                if entry == NULL or symbol < 0:
+                if entry != NULL and symbol >= 0 and entry.type != type:
+                    type = entry.type
+                    node = node_find(node_slots, node_mask, type, <uint32_t>symbol)
+                if entry == NULL or symbol < 0 or node == NO_NODE or (
+                        own != NULL and batch.lengths[at + i] == own_length and memcmp(batch.texts[at + i], own, own_length) == 0):
                     batch.ids[batch.missing] = <uint32_t>(at + i)    # never beyond at + i: read before written
                     batch.missing += 1
                     continue
-                if entry.type != type:
-                    type = entry.type
-                    node = node_find(node_slots, node_mask, type, <uint32_t>symbol)
-                if node == NO_NODE:
-                    batch.ids[batch.missing] = <uint32_t>(at + i)
-                    batch.missing += 1
-                    continue
             if n and (i == here or node != last):
-                checker.run.visited_max = checker.run.visited + n * bound
-                sweep(checker, last, ids, n, answers)
-                if checker.run.error:
-                    batch.failed = at + places[0]
+                failed = answer_group(checker, last, ids, n, answers)
+                if failed < n:
+                    batch.failed = at + places[failed]
                     return
                 for k in range(n):
                     batch.answers[at + places[k]] = answers[k]
@@ -165,8 +182,8 @@ cdef void find_targets(const NamesC* names, const uint64_t* node_slots, uint64_t
 
 cdef Py_ssize_t answer_run(CheckerC* checker, BatchC* batch, Py_ssize_t first, Py_ssize_t end) noexcept nogil:
     """Answer questions from first on, in groups that ask for the same node; where it ends: at `end`, or after the question that failed."""
-    cdef Py_ssize_t i = first, n, k
-    cdef uint64_t bound = checker.run.visited_max - checker.run.visited
+    cdef Py_ssize_t i = first, n
+    cdef uint32_t failed
     while i < end:
         if batch.nodes[i] == NO_NODE:
             i += 1
@@ -174,28 +191,23 @@ cdef Py_ssize_t answer_run(CheckerC* checker, BatchC* batch, Py_ssize_t first, P
         n = 1
         while n < SWEEP and i + n < end and batch.nodes[i + n] == batch.nodes[i]:
             n += 1
-        checker.run.visited_max = checker.run.visited + n * bound
-        sweep(checker, batch.nodes[i], batch.ids + i, <uint32_t>n, batch.answers + i)
-        if checker.run.error:
-            # One of the group: ask again one by one, so that it alone fails.
-            checker.run.error = 0
-            for k in range(i, i + n):
-                checker.run.visited_max = checker.run.visited + bound
-                batch.answers[k] = ask(checker, batch.nodes[k], batch.ids[k])
-                if checker.run.error:
-                    return k + 1
+        failed = answer_group(checker, batch.nodes[i], batch.ids + i, <uint32_t>n, batch.answers + i)
+        if failed < n:
+            return i + failed + 1
         i += n
     return end
 
 
-cdef Py_ssize_t answer_ids(CheckerC* checker, uint32_t node, const uint32_t* ids, Py_ssize_t count, uint8_t* answers) noexcept nogil:
+cdef Py_ssize_t answer_ids(CheckerC* checker, uint32_t node, const char* ids, Py_ssize_t count, uint8_t* answers) noexcept nogil:
+    """Answer for `count` ids of four bytes each; the number of the one that failed, or -1. Each is read once: the array is the caller's."""
+    cdef uint32_t group[SWEEP]
     cdef Py_ssize_t i = 0, n
-    cdef uint64_t bound = checker.run.visited_max
+    cdef uint32_t failed
     while i < count:
         n = min(<Py_ssize_t>SWEEP, count - i)
-        checker.run.visited_max = checker.run.visited + n * bound
-        sweep(checker, node, ids + i, <uint32_t>n, answers + i)
-        if checker.run.error:
-            return i
+        memcpy(group, ids + 4 * i, 4 * n)
+        failed = answer_group(checker, node, group, <uint32_t>n, answers + i)
+        if failed < n:
+            return i + failed
         i += n
     return -1

@@ -8,9 +8,9 @@ from fgacore.runtime.batch cimport BatchC
 from fgacore.runtime.state cimport Checker, State
 
 cdef struct AskerC:              # a subject, resolved
-    uint32_t id                  # of the subject, or of the object of an asking userset; NONE or GHOST where nothing mentions it
-    const char* ghost            # the object part of a userset whose object nothing mentions
-    uint32_t ghost_length
+    uint32_t id                  # of the subject; of an asking userset, of its object. Where nothing mentions it NONE, and GHOST for a userset's
+    const char* own              # the object part of an asking userset; NULL for others
+    uint32_t own_length
 
 
 cdef class Checks:

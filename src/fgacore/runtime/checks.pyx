@@ -2,7 +2,7 @@
 
 from libc.stdint cimport uint8_t
 from libc.stdlib cimport free
-from libc.string cimport memset
+from libc.string cimport memcmp, memset
 
 from operator import index
 
@@ -14,12 +14,12 @@ import numpy
 from fgacore.errors import FgaError, LimitError, RequestError, StoreError, quote
 from fgacore.kernel.check cimport UNKNOWN, YES, ask
 from fgacore.kernel.names cimport NameC, names_find
-from fgacore.kernel.plan cimport relation_find
+from fgacore.kernel.plan cimport NO_NODE, relation_find
 from fgacore.kernel.sets cimport GHOST, NONE
 from fgacore.kernel.view cimport ERROR_WORK
 from fgacore.limits import BATCH_ITEMS_MAX, CHECK_WORK_MAX
 from fgacore.results import BatchResult
-from fgacore.runtime.batch cimport NO_NODE, answer_ids, answer_run, answer_texts, batch_items, batch_list, batch_open, batch_text, find_targets
+from fgacore.runtime.batch cimport answer_ids, answer_run, answer_texts, batch_items, batch_list, batch_open, batch_text, find_targets
 from fgacore.runtime.text cimport SHAPE_BAD, SHAPE_PLAIN, SHAPE_USERSET, SHAPE_WILDCARD, ShapeC, refuse, shape_read, text_of
 from fgacore.tuples import Question
 
@@ -54,6 +54,11 @@ cdef object kernel_error(int error):
     return MemoryError()
 
 
+cdef inline bint is_own_ghost(const AskerC* asker, const char* text, Py_ssize_t length) noexcept:
+    """Whether a text is the asking userset's own object, where that had no name when the asker was looked up."""
+    return asker.id == GHOST and asker.own != NULL and asker.own_length == length and memcmp(asker.own, text, length) == 0
+
+
 cdef class Checks:
     """What answers questions. Thread-safe: readers never block, and each call sees one revision."""
 
@@ -67,8 +72,8 @@ cdef class Checks:
         cdef Py_ssize_t length = 0
         cdef const char* text = text_of(subject, &length, "subject")
         cdef const NameC* entry
-        asker.ghost = NULL
-        asker.ghost_length = 0
+        asker.own = NULL
+        asker.own_length = 0
         if 0 < length < 65536:
             entry = names_find(&self.state.names.c, text, <uint32_t>length)
             if entry != NULL and entry.type < model.plain_count and model.plain_plans[entry.type] != NULL:
@@ -97,14 +102,11 @@ cdef class Checks:
             return model.plan_of((type, None, False))
         relation_name = text[shape.end + 1:shape.length].decode()
         relation = model.relations.get(relation_name)
-        if relation is None or model.node_find(type, relation) == 0xFFFFFFFFU:
+        if relation is None or model.node_find(type, relation) == NO_NODE:
             raise RequestError(f"the type {quote(type_name)} has no relation {quote(relation_name)}", code="relation_not_found")
-        if entry != NULL:
-            asker.id = entry.id
-        else:
-            asker.id = GHOST
-            asker.ghost = text
-            asker.ghost_length = shape.end
+        asker.id = entry.id if entry != NULL else GHOST
+        asker.own = text
+        asker.own_length = shape.end
         return model.plan_of((type, relation, False))
 
     cdef int target(self, ModelPlan model, int relation, object relation_text, object object, const AskerC* asker, uint32_t* node, uint32_t* id) except -1:
@@ -116,8 +118,8 @@ cdef class Checks:
             entry = names_find(&self.state.names.c, text, <uint32_t>length)
             if entry != NULL:
                 node[0] = model.node_find(entry.type, <uint32_t>relation)
-                if node[0] != 0xFFFFFFFFU:
-                    id[0] = entry.id
+                if node[0] != NO_NODE:
+                    id[0] = GHOST if is_own_ghost(asker, text, length) else entry.id
                     return 0
         return self.target_slow(model, relation, relation_text, object, text, length, asker, node, id)
 
@@ -131,12 +133,12 @@ cdef class Checks:
         type = model.types.get(type_name)
         if type is None:
             raise RequestError(f"the model has no type {quote(type_name)}", code="type_not_found")
-        node[0] = model.node_find(type, <uint32_t>relation) if relation >= 0 else 0xFFFFFFFFU
-        if node[0] == 0xFFFFFFFFU:
+        node[0] = model.node_find(type, <uint32_t>relation) if relation >= 0 else NO_NODE
+        if node[0] == NO_NODE:
                 raise RequestError(f"the type {quote(type_name)} has no relation {quote(relation_text)}", code="relation_not_found")
         id[0] = NONE
-        if asker.ghost != NULL and asker.ghost_length == shape.length and asker.ghost[:asker.ghost_length] == text[:length]:
-            id[0] = GHOST
+        if asker.own != NULL and asker.own_length == length and memcmp(asker.own, text, length) == 0:
+            id[0] = asker.id     # by text: it may have been interned since the one or the other was looked up
         return 0
 
     # ---- questions ----
@@ -156,7 +158,7 @@ cdef class Checks:
         cdef State state = self.state
         cdef ModelPlan model = state.model
         cdef Plan plan
-        cdef Version version
+        cdef Version version = state.version     # before the names: what is interned later is in none of its tables
         cdef int answer
         if context is not None or contextual_tuples is not NOTHING:
             refuse_extras(context, contextual_tuples)
@@ -164,11 +166,10 @@ cdef class Checks:
             model = self.model_for(model_id, at_least)
         plan = self.asker(model, subject, &asker)
         self.target(model, relation_find(model, relation), relation, object, &asker, &node, &id)
-        # From here on no Python code runs and the GIL is held, so nothing can be written or closed: the newest version needs no pin.
-        version = state.version
         answer = state.ask_single(version, plan, asker.id, node, id)
         if answer == UNKNOWN:
             return self.check_long(version, plan, asker.id, node, id)
+        state.checks += 1
         return answer == YES
 
     cdef object check_long(self, Version version, Plan plan, uint32_t subject, uint32_t node, uint32_t id):
@@ -182,6 +183,7 @@ cdef class Checks:
                 answer = ask(&checker.c, node, id)
             if checker.c.run.error:
                 raise kernel_error(checker.c.run.error)
+            self.state.checks += 1
             return answer
         finally:
             self.state.give(checker)
@@ -205,6 +207,7 @@ cdef class Checks:
         cdef Checker checker
         cdef BatchC batch
         cdef Py_ssize_t i
+        cdef const char* own
         cdef int symbol
         cdef list items
         if context is not None or contextual_tuples is not NOTHING:
@@ -220,11 +223,12 @@ cdef class Checks:
             for i in range(batch.count):
                 batch_text(&batch, i, <object>PyList_GET_ITEM(items, i))
             self.state.begin(checker, plan, asker.id, batch.count >= BUILD_ITEMS)
+            own = asker.own if asker.id == GHOST else NULL
             if batch.count >= NOGIL_ITEMS:
                 with nogil:
-                    answer_texts(&checker.c, &self.state.names.c, model.node_slots, model.node_mask, symbol, &batch)
+                    answer_texts(&checker.c, &self.state.names.c, model.node_slots, model.node_mask, symbol, &batch, own, asker.own_length)
             else:
-                answer_texts(&checker.c, &self.state.names.c, model.node_slots, model.node_mask, symbol, &batch)
+                answer_texts(&checker.c, &self.state.names.c, model.node_slots, model.node_mask, symbol, &batch, own, asker.own_length)
             for i in range(batch.missing):
                 self.answer_missing(checker, model, symbol, relation, items, &asker, &batch, batch.ids[i])
             if batch.failed >= 0:
@@ -323,7 +327,6 @@ cdef class Checks:
             if answer == UNKNOWN:
                 return 0
             batch.answers[i] = answer == YES
-        self.state.checks -= end - first         # counted by the whole batch
         return 1
 
     cdef int answer_group(self, Checker checker, ModelPlan model, list items, dict errors, BatchC* batch, Py_ssize_t first, Py_ssize_t end) except -1:
@@ -341,6 +344,8 @@ cdef class Checks:
                 errors[i] = type(error)(error.message, code=error.code, index=i)
             return 0
         for i in range(first, end):
+            if is_own_ghost(&asker, batch.texts[i], batch.lengths[i]):
+                batch.ids[i] = GHOST
             if batch.nodes[i] == NO_NODE:
                 item = items[i] if type(items[i]) is tuple else question_parts(items[i])
                 try:
@@ -363,7 +368,6 @@ cdef class Checks:
                 except FgaError as error:
                     error.index = i
                     errors[i] = error
-            self.state.checks -= end - first     # counted by the whole batch
             return 0
         self.state.begin(checker, plan, asker.id, True)
         i = first
@@ -400,7 +404,7 @@ cdef class Checks:
         cdef Py_buffer objects, answers
         cdef Py_ssize_t failed, count
         cdef uint32_t node, limit
-        cdef const uint32_t* ids
+        cdef const char* ids
         if context is not None or contextual_tuples is not NOTHING:
             refuse_extras(context, contextual_tuples)
         checker = self.state.take()
@@ -413,8 +417,8 @@ cdef class Checks:
             kind = model.types.get(str.__str__(object_type)) if isinstance(object_type, str) else None
             if kind is None:
                 raise RequestError(f"the model has no type {quote(object_type)}", code="type_not_found")
-            node = model.node_find(kind, symbol) if symbol >= 0 else 0xFFFFFFFFU
-            if node == 0xFFFFFFFFU:
+            node = model.node_find(kind, symbol) if symbol >= 0 else NO_NODE
+            if node == NO_NODE:
                 raise RequestError(f"the type {quote(object_type)} has no relation {quote(relation)}", code="relation_not_found")
             array_get(object_ids, &objects, b"I", "object_ids", False)
             try:
@@ -425,10 +429,12 @@ cdef class Checks:
                     out = numpy.empty(count, numpy.bool_)
                 array_get(out, &answers, b"?B", "out", True)
                 try:
+                    if <char*>answers.buf < <char*>objects.buf + 4 * count and <char*>objects.buf < <char*>answers.buf + answers.shape[0]:
+                        raise RequestError("`out` and `object_ids` share memory")
                     if answers.shape[0] != count:
                         raise RequestError("`out` has another length than `object_ids`")
                     self.state.begin(checker, plan, asker.id, count >= BUILD_ITEMS)
-                    ids = <const uint32_t*>objects.buf
+                    ids = <const char*>objects.buf
                     if count >= NOGIL_ITEMS:
                         with nogil:
                             failed = answer_ids(&checker.c, node, ids, count, <uint8_t*>answers.buf)
@@ -461,14 +467,14 @@ cdef class Checks:
         kind = model.types.get(name)
         if kind is None:
             raise RequestError(f"the model has no type {quote(name)}", code="type_not_found")
-        asker.ghost = NULL
-        asker.ghost_length = 0
+        asker.own = NULL
+        asker.own_length = 0
         if wildcard:
             asker.id = 0
             return model.plan_of((kind, None, True))
         if relation is not None:
             symbol = model.relations.get(relation)
-            if symbol is None or model.node_find(kind, symbol) == 0xFFFFFFFFU:
+            if symbol is None or model.node_find(kind, symbol) == NO_NODE:
                 raise RequestError(f"the type {quote(name)} has no relation {quote(relation)}", code="relation_not_found")
             relation = symbol
         try:
@@ -525,7 +531,7 @@ cdef class Checks:
     def names(self, type, ids):
         """The parts after the colon of the names of ids of one type: a list of str, None for an id that was never given."""
         cdef const NameC* entry
-        cdef uint32_t[::1] view
+        cdef const uint32_t[::1] view
         cdef Py_ssize_t i
         cdef Py_ssize_t prefix = 0
         if not self.state.open:

@@ -3,7 +3,7 @@
 import os
 
 from fgacore.errors import RequestError, StoreError, quote
-from fgacore.kernel.check cimport UNKNOWN, ask_bounded, checker_begin, checker_free
+from fgacore.kernel.check cimport CHAIN_SINGLE, UNKNOWN, ask_bounded, checker_begin, checker_free
 from fgacore.kernel.view cimport cache_close, cache_find, cache_give, cache_open, cache_take, view_count
 from fgacore.limits import CHECK_WORK_MAX
 
@@ -50,9 +50,8 @@ cdef class State:
             view = cache_take(&self.cache, &plan.c, plan.serial, subject, version.serial, version.structural, False)
         if not checker_begin(&self.single, version.tables, version.table_count, &plan.c, subject, view, self.visited_max):
             return UNKNOWN
-        answer = ask_bounded(&self.single, node, id)
+        answer = ask_bounded(&self.single, node, id, CHAIN_SINGLE)
         self.visited += self.single.run.visited
-        self.checks += 1
         if view != NULL:
             view.busy = 0
             view_count(&self.cache, view)

@@ -8,7 +8,7 @@ from cpython.ref cimport PyObject
 from fgacore.errors import LimitError, RequestError, quote
 from fgacore.kernel.memory cimport pointers_add, pointers_free
 from fgacore.kernel.names cimport FIND_MANY, fga_hash, fga_same, names_find, names_find_many
-from fgacore.kernel.plan cimport ADMIT_WILDCARD, NO_TABLE, NO_TYPE, ModelPlan, Plan, admission_key, relation_find
+from fgacore.kernel.plan cimport ADMIT_WILDCARD, NO_NODE, NO_TABLE, NO_TYPE, ModelPlan, Plan, admission_key, relation_find
 from fgacore.kernel.tables cimport Edit, Version
 from fgacore.kernel.view cimport cache_drop
 from fgacore.limits import WRITE_TUPLES_MAX
@@ -19,7 +19,6 @@ cdef extern from "Python.h":
     PyObject* PyTuple_GET_ITEM(object items, Py_ssize_t i)
 
 cdef enum:
-    NO_NODE = 0xFFFFFFFFU
     SORT_FROM = 64               # tuples of a call from which they are sorted into their tables
 
 
@@ -52,11 +51,13 @@ cdef class Writer:
     cdef Version publish(self, Edit edit, bint structural):
         """The next version. Arrays that the names replaced go with the version before."""
         cdef size_t i
-        self.state.serial = edit.c.stamp
+        cdef Version version
         for i in range(self.state.names.retired.count):
             pointers_add(&edit.c.retired, self.state.names.retired.items[i])
+        version = edit.publish(self.state.version.revision + 1, structural)
         pointers_free(&self.state.names.retired, False)
-        return edit.publish(self.state.version.revision + 1, structural)
+        self.state.serial = version.serial
+        return version
 
     def write(self, list writes not None, list deletes not None, bint ignore_duplicate, bint ignore_missing, model_id=None):
         """Apply deletes, then writes, all or nothing. Returns (revision, tuples written, tuples deleted).
@@ -70,6 +71,10 @@ cdef class Writer:
         cdef Version version = self.state.version
         cdef Edit edit
         cdef uint64_t written = 0, deleted = 0
+        cdef bint structural
+        cdef list models
+        cdef tuple result
+        cdef Version newest
         cdef list kept = []          # texts that only this call holds, until they are interned
         cdef bint stored
         if total > WRITE_TUPLES_MAX:
@@ -115,10 +120,14 @@ cdef class Writer:
             add_all(edit, changes + n_deletes, n_writes)
             for table in {changes[i].table for i in range(min(total, SORT_FROM))} if total <= SORT_FROM else range(edit.table_count):
                 edit.settle(table)
-            newest = self.publish(edit, self.shapes(changes, total))
-            self.state.version = newest      # no call can begin between this and the dropping of views: both are under the GIL, and nothing lets go of it
-            self.drop_views(changes, total)
-            return self.state.version.revision, written, deleted
+            structural = self.shapes(changes, total)
+            models = list(self.state.models.values())
+            result = (version.revision + 1, written, deleted)
+            newest = self.publish(edit, structural)
+            # INVARIANT (no view outlives its version): from here to the end nothing is allocated, so nothing can fail, collect garbage or let the GIL go.
+            self.state.version = newest
+            self.drop_views(changes, total, models)
+            return result
         finally:
             free(changes)
             free(fresh.items)
@@ -134,8 +143,8 @@ cdef class Writer:
         edit = Edit(version, self.state.serial + 1, version.table_count)
         for table in range(edit.table_count):
             edit.merge(table)
-        self.state.serial = edit.c.stamp
         self.state.version = edit.publish(version.revision, False)
+        self.state.serial = self.state.version.serial
 
     cdef bint shapes(self, const ChangeC* changes, Py_ssize_t total) except -1:
         """Whether any change is of a structural table."""
@@ -148,15 +157,13 @@ cdef class Writer:
                     return True
         return False
 
-    cdef int drop_views(self, const ChangeC* changes, Py_ssize_t total) except -1:
+    cdef void drop_views(self, const ChangeC* changes, Py_ssize_t total, list models) noexcept:
         """End the views of the plain subjects that were written about; structural changes end all views by the version's number."""
         cdef Py_ssize_t i
         cdef uint32_t type
         cdef ModelPlan model
-        cdef list models
         if self.state.cache.count == 0:
-            return 0
-        models = list(self.state.models.values())
+            return
         for i in range(total):
             if changes[i].table == NO_TABLE or changes[i].subject_type == NO_TYPE:
                 continue
@@ -164,7 +171,6 @@ cdef class Writer:
             for model in models:
                 if type < model.plain_count and model.plain_plans[type] != NULL:
                     cache_drop(&self.state.cache, (<Plan>model.plain_plans[type]).serial, changes[i].subject)
-        return 0
 
     # ---- from texts to changes ----
 
