@@ -61,7 +61,8 @@ def test_no_relation_is_never_the_first_of_the_store(relation: object) -> None:
 NO_MEMORY = """
 import fgacore
 from _testcapi import remove_mem_hooks, set_nomemory
-MODEL = "model\\n  schema 1.1\\ntype user\\ntype team\\n  relations\\n    define member: [user]\\ntype page\\n  relations\\n    define viewer: [team#member]\\n"
+MODEL = "model\\n  schema 1.1\\ntype user\\ntype team\\n  relations\\n    define member: [user]\\n"
+MODEL += "type page\\n  relations\\n    define viewer: [team#member]\\n"
 applied = refused = 0
 for start in range(1, 80):
     engine = fgacore.open(":memory:")

@@ -157,7 +157,6 @@ def test_recursion_through_a_subtraction_is_unstratified_and_what_reads_it_is_un
     nodes = {name: parts.nodes[compiler.node_of["doc", name]] for name in ("viewer", "barred", "other", "reads")}
     assert {name: node[UNCERTAIN] for name, node in nodes.items()} == {"viewer": True, "barred": True, "other": False, "reads": True}
     assert [parts.unstratified[node[COMPONENT]] for node in nodes.values()] == [True, False, False, False]  # viewer has barred in place
-    assert [node[RECURSIVE] for node in nodes.values()] == [True, False, False, False]
 
 
 # ---- depth ----
