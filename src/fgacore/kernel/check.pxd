@@ -33,6 +33,20 @@ cdef struct CheckerC:            # the memory of a call: one thread owns it whil
 
 
 cdef bint checker_begin(CheckerC* checker, TableC** tables, uint32_t table_count, const PlanC* plan, uint32_t subject, ViewC* view, uint64_t visited_max) noexcept nogil
+cdef inline void simple_begin(
+        CheckerC* checker, TableC** tables, uint32_t table_count, const PlanC* plan, uint32_t subject, uint64_t visited_max) noexcept nogil:
+    """Make ready for one question about a simple node: no view, and none of what a search needs."""
+    checker.run.tables = tables
+    checker.run.table_count = table_count
+    checker.run.plan = plan
+    checker.run.subject = subject
+    checker.run.visited = 0
+    checker.run.visited_max = visited_max
+    checker.run.error = 0
+    checker.solved = 0
+    checker.run.view = &checker.scratch
+
+
 cdef int ask_bounded(CheckerC* checker, uint32_t node, uint32_t object, uint64_t chain_max) noexcept nogil
 cdef bint ask(CheckerC* checker, uint32_t node, uint32_t object) noexcept nogil
 cdef void sweep(CheckerC* checker, uint32_t node, const uint32_t* objects, uint32_t count, uint8_t* out) noexcept nogil

@@ -34,20 +34,12 @@ cdef struct FrameC:              # a call under way
 
 cdef bint checker_begin(CheckerC* checker, TableC** tables, uint32_t table_count, const PlanC* plan, uint32_t subject, ViewC* view, uint64_t visited_max) noexcept nogil:
     """Make ready for one subject. view: what is known of it, or NULL for a scratch view. 0: no memory."""
-    checker.run.tables = tables
-    checker.run.table_count = table_count
-    checker.run.plan = plan
-    checker.run.subject = subject
-    checker.run.visited = 0
-    checker.run.visited_max = visited_max
-    checker.run.error = 0
-    checker.solved = 0
+    simple_begin(checker, tables, table_count, plan, subject, visited_max)
     if checker.solver.plan != NULL:
         solver_reset(&checker.solver)
     if view != NULL:
         checker.run.view = view
         return 1
-    checker.run.view = &checker.scratch
     if plan.closure_count == 0:
         return 1
     return view_reset(&checker.scratch, plan)

@@ -50,6 +50,7 @@ cdef struct PlanNodeC:
     int32_t first                # lowest number of its operations: they lie in first..entry
     uint32_t memo                # number among the nodes whose verdicts a view keeps (callees of OP_EXISTS), or NONE
     uint32_t component
+    uint8_t simple               # it reads stored tuples only, so a view has nothing to say about a single question
     uint8_t uncertain            # it reaches an unstratified component, so it may be undefined: definite and possible differ
 
 cdef struct SeedC:               # where a closure begins: the sets of `table` by the subject's id, or by 0 for a wildcard

@@ -68,6 +68,11 @@ cdef class Plan:
                 c.nodes[c.ops[i].node].memo = c.memo_count
                 c.memo_count += 1
         c.direct_count = len(directs)
+        for i in range(c.node_count):
+            c.nodes[i].simple = 1
+            for successor in range(c.nodes[i].first, c.nodes[i].entry + 1):
+                if c.ops[successor].code >= OP_CLOSURE:
+                    c.nodes[i].simple = 0
         for i, flag in enumerate(parts.unstratified):
             c.unstratified[i] = flag
         for i, group in enumerate(parts.groups):

@@ -6,6 +6,9 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from fgacore.kernel.check cimport CheckerC
 from fgacore.kernel.names cimport NameC, NamesC
 
+cdef enum:
+    NAME_BYTES = 65536           # a longer text is no name; its true length is not needed to say so
+
 cdef struct BatchC:              # the questions of one call; one allocation, which begins at texts
     Py_ssize_t count
     Py_ssize_t failed            # a question that failed, or -1

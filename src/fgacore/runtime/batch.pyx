@@ -16,7 +16,6 @@ from fgacore.runtime.text cimport fga_ascii, text_of
 
 cdef Py_ssize_t batch_max = BATCH_ITEMS_MAX
 cdef enum:
-    NAME_BYTES = 65536           # a longer text is no name; its true length is not needed to say so
     BATCH_ITEM_BYTES = 48        # of the arrays of a batch, an item
 
 

@@ -19,8 +19,8 @@ from fgacore.kernel.sets cimport GHOST, NONE
 from fgacore.kernel.view cimport ERROR_WORK
 from fgacore.limits import BATCH_ITEMS_MAX, CHECK_WORK_MAX
 from fgacore.results import BatchResult
-from fgacore.runtime.batch cimport answer_ids, answer_run, answer_texts, batch_items, batch_list, batch_open, batch_text, find_targets
-from fgacore.runtime.text cimport SHAPE_BAD, SHAPE_PLAIN, SHAPE_USERSET, SHAPE_WILDCARD, ShapeC, refuse, shape_read, text_of
+from fgacore.runtime.batch cimport NAME_BYTES, answer_ids, answer_run, answer_texts, batch_items, batch_list, batch_open, batch_text, find_targets
+from fgacore.runtime.text cimport SHAPE_BAD, SHAPE_PLAIN, SHAPE_USERSET, SHAPE_WILDCARD, ShapeC, fga_ascii, refuse, shape_read, text_of
 from fgacore.tuples import Question
 
 cdef extern from "Python.h":
@@ -269,7 +269,7 @@ cdef class Checks:
         cdef list items, kept = []
         cdef dict errors = {}
         cdef object item
-        cdef PyObject* subject = NULL
+        cdef Py_ssize_t length = 0
         if context is not None or contextual_tuples is not NOTHING:
             refuse_extras(context, contextual_tuples)
         items = batch_items(questions, "questions")
@@ -281,6 +281,13 @@ cdef class Checks:
             batch_open(&batch, count)
             for i in range(count):
                 item = <object>PyList_GET_ITEM(items, i)
+                if type(item) is tuple and len(<tuple>item) == 3 and <object>PyTuple_GET_ITEM(item, 1) is model.asked_relation:
+                    batch.texts[i] = fga_ascii(PyTuple_GET_ITEM(item, 2), &length)
+                    if batch.texts[i] != NULL and length < NAME_BYTES:
+                        batch.lengths[i] = <uint32_t>length
+                        batch.subjects[i] = PyTuple_GET_ITEM(item, 0)
+                        batch.symbols[i] = model.asked_symbol
+                        continue
                 try:
                     if type(item) is not tuple or len(<tuple>item) != 3:
                         item = question_parts(item)

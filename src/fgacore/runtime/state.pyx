@@ -3,7 +3,7 @@
 import os
 
 from fgacore.errors import RequestError, StoreError, quote
-from fgacore.kernel.check cimport CHAIN_SINGLE, UNKNOWN, ask_bounded, checker_begin, checker_free
+from fgacore.kernel.check cimport CHAIN_SINGLE, UNKNOWN, ask_bounded, checker_begin, checker_free, simple_begin
 from fgacore.kernel.view cimport cache_close, cache_find, cache_give, cache_open, cache_take, view_count
 from fgacore.limits import CHECK_WORK_MAX
 
@@ -42,13 +42,16 @@ cdef class State:
         """One question by a bounded walk: NO, YES or UNKNOWN. Under the GIL, running no Python code."""
         cdef ViewC* view = NULL
         cdef int answer
-        if version is self.version:
+        cdef bint viewed = version is self.version and not plan.c.nodes[node].simple
+        if viewed:
             view = cache_find(&self.cache, plan.serial, subject, version.serial, version.structural)
         if view != NULL:
             self.cache.hits += 1
-        elif version is self.version:
+        elif viewed:
             view = cache_take(&self.cache, &plan.c, plan.serial, subject, version.serial, version.structural, False)
-        if not checker_begin(&self.single, version.tables, version.table_count, &plan.c, subject, view, self.visited_max):
+        if plan.c.nodes[node].simple:
+            simple_begin(&self.single, version.tables, version.table_count, &plan.c, subject, self.visited_max)
+        elif not checker_begin(&self.single, version.tables, version.table_count, &plan.c, subject, view, self.visited_max):
             return UNKNOWN
         answer = ask_bounded(&self.single, node, id, CHAIN_SINGLE)
         self.visited += self.single.run.visited
