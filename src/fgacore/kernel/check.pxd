@@ -8,7 +8,9 @@ No allocation after warm-up, no Python object, no GIL, no recursion on the C sta
 
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
-from fgacore.kernel.plan cimport PlanC
+from fgacore.kernel.plan cimport OP_SELF, OP_WILDCARD, VERDICT_TRUE, OpC, PlanC
+from fgacore.kernel.sets cimport NONE, SetC, set_contains
+from fgacore.kernel.side cimport side_get
 from fgacore.kernel.solve cimport SolverC
 from fgacore.kernel.tables cimport TableC
 from fgacore.kernel.view cimport RunC, ViewC
@@ -33,18 +35,33 @@ cdef struct CheckerC:            # the memory of a call: one thread owns it whil
 
 
 cdef bint checker_begin(CheckerC* checker, TableC** tables, uint32_t table_count, const PlanC* plan, uint32_t subject, ViewC* view, uint64_t visited_max) noexcept nogil
-cdef inline void simple_begin(
-        CheckerC* checker, TableC** tables, uint32_t table_count, const PlanC* plan, uint32_t subject, uint64_t visited_max) noexcept nogil:
-    """Make ready for one question about a simple node: no view, and none of what a search needs."""
-    checker.run.tables = tables
-    checker.run.table_count = table_count
-    checker.run.plan = plan
-    checker.run.subject = subject
-    checker.run.visited = 0
-    checker.run.visited_max = visited_max
-    checker.run.error = 0
-    checker.solved = 0
-    checker.run.view = &checker.scratch
+cdef inline bint ask_simple(TableC** tables, uint32_t table_count, const PlanC* plan, uint32_t subject, uint32_t node, uint32_t object) noexcept nogil:
+    """Whether a subject holds a simple node: one that reads stored tuples and no more, so that no call, view or bound comes into it."""
+    cdef int32_t op = plan.nodes[node].entry
+    cdef const OpC* o
+    cdef SetC s
+    cdef bint yes
+    while op >= 0:
+        o = &plan.ops[op]
+        if o.code == OP_SELF:
+            yes = object == subject and object != NONE
+        else:
+            yes = o.table < table_count and tables[o.table] != NULL and side_get(&tables[o.table].forward, object, &s) and (
+                o.code == OP_WILDCARD or set_contains(&s, subject))
+        op = o.if_true if yes else o.if_false
+    return op == VERDICT_TRUE
+
+
+cdef inline void run_begin(
+        RunC* run, TableC** tables, uint32_t table_count, const PlanC* plan, uint32_t subject, ViewC* view, uint64_t visited_max) noexcept nogil:
+    run.tables = tables
+    run.table_count = table_count
+    run.plan = plan
+    run.subject = subject
+    run.view = view
+    run.visited = 0
+    run.visited_max = visited_max
+    run.error = 0
 
 
 cdef int ask_bounded(CheckerC* checker, uint32_t node, uint32_t object, uint64_t chain_max) noexcept nogil

@@ -34,13 +34,11 @@ cdef struct FrameC:              # a call under way
 
 cdef bint checker_begin(CheckerC* checker, TableC** tables, uint32_t table_count, const PlanC* plan, uint32_t subject, ViewC* view, uint64_t visited_max) noexcept nogil:
     """Make ready for one subject. view: what is known of it, or NULL for a scratch view. 0: no memory."""
-    simple_begin(checker, tables, table_count, plan, subject, visited_max)
+    run_begin(&checker.run, tables, table_count, plan, subject, &checker.scratch if view == NULL else view, visited_max)
+    checker.solved = 0
     if checker.solver.plan != NULL:
         solver_reset(&checker.solver)
-    if view != NULL:
-        checker.run.view = view
-        return 1
-    if plan.closure_count == 0:
+    if view != NULL or plan.closure_count == 0:
         return 1
     return view_reset(&checker.scratch, plan)
 

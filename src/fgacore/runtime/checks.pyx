@@ -12,7 +12,7 @@ from cpython.ref cimport PyObject
 import numpy
 
 from fgacore.errors import FgaError, LimitError, RequestError, StoreError, quote
-from fgacore.kernel.check cimport UNKNOWN, YES, ask
+from fgacore.kernel.check cimport UNKNOWN, YES, ask, ask_simple
 from fgacore.kernel.names cimport NameC, names_find
 from fgacore.kernel.plan cimport NO_NODE, relation_find
 from fgacore.kernel.sets cimport GHOST, NONE
@@ -323,14 +323,20 @@ cdef class Checks:
     cdef bint answer_few(self, Checker checker, ModelPlan model, BatchC* batch, Py_ssize_t first, Py_ssize_t end) noexcept:
         """The same for a few questions of a plain subject about known names, where bounded walks suffice: nothing can go wrong then. 0: not so."""
         cdef const NameC* entry = batch.askers[first]
+        cdef Plan plan
         cdef Py_ssize_t i
         cdef int answer
         if entry == NULL or entry.type >= model.plain_count or model.plain_plans[entry.type] == NULL:
             return 0
+        plan = <Plan>model.plain_plans[entry.type]
         for i in range(first, end):
             if batch.nodes[i] == NO_NODE:
                 return 0
-            answer = self.state.ask_single(checker.version, <Plan>model.plain_plans[entry.type], entry.id, batch.nodes[i], batch.ids[i])
+            if plan.c.nodes[batch.nodes[i]].simple:
+                batch.answers[i] = ask_simple(
+                    checker.version.tables, checker.version.table_count, &plan.c, entry.id, batch.nodes[i], batch.ids[i])
+                continue
+            answer = self.state.ask_single(checker.version, plan, entry.id, batch.nodes[i], batch.ids[i])
             if answer == UNKNOWN:
                 return 0
             batch.answers[i] = answer == YES

@@ -3,7 +3,7 @@
 import os
 
 from fgacore.errors import RequestError, StoreError, quote
-from fgacore.kernel.check cimport CHAIN_SINGLE, UNKNOWN, ask_bounded, checker_begin, checker_free, simple_begin
+from fgacore.kernel.check cimport CHAIN_SINGLE, NO, UNKNOWN, YES, ask_bounded, ask_simple, checker_begin, checker_free, run_begin
 from fgacore.kernel.view cimport cache_close, cache_find, cache_give, cache_open, cache_take, view_count
 from fgacore.limits import CHECK_WORK_MAX
 
@@ -42,17 +42,18 @@ cdef class State:
         """One question by a bounded walk: NO, YES or UNKNOWN. Under the GIL, running no Python code."""
         cdef ViewC* view = NULL
         cdef int answer
-        cdef bint viewed = version is self.version and not plan.c.nodes[node].simple
-        if viewed:
+        if plan.c.nodes[node].simple:
+            return YES if ask_simple(version.tables, version.table_count, &plan.c, subject, node, id) else NO
+        if version is self.version:
             view = cache_find(&self.cache, plan.serial, subject, version.serial, version.structural)
         if view != NULL:
             self.cache.hits += 1
-        elif viewed:
-            view = cache_take(&self.cache, &plan.c, plan.serial, subject, version.serial, version.structural, False)
-        if plan.c.nodes[node].simple:
-            simple_begin(&self.single, version.tables, version.table_count, &plan.c, subject, self.visited_max)
-        elif not checker_begin(&self.single, version.tables, version.table_count, &plan.c, subject, view, self.visited_max):
-            return UNKNOWN
+            run_begin(&self.single.run, version.tables, version.table_count, &plan.c, subject, view, self.visited_max)
+        else:
+            if version is self.version:
+                view = cache_take(&self.cache, &plan.c, plan.serial, subject, version.serial, version.structural, False)
+            if not checker_begin(&self.single, version.tables, version.table_count, &plan.c, subject, view, self.visited_max):
+                return UNKNOWN
         answer = ask_bounded(&self.single, node, id, CHAIN_SINGLE)
         self.visited += self.single.run.visited
         if view != NULL:
