@@ -1,6 +1,6 @@
 """See checks.pxd. Names are resolved under the GIL; batches are answered without it."""
 
-from libc.stdint cimport uint8_t
+from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcmp, memset
 
@@ -20,6 +20,7 @@ from fgacore.kernel.view cimport ERROR_WORK
 from fgacore.limits import BATCH_ITEMS_MAX, CHECK_WORK_MAX
 from fgacore.results import BatchResult
 from fgacore.runtime.batch cimport NAME_BYTES, answer_ids, answer_run, answer_texts, batch_items, batch_list, batch_open, batch_text, find_targets
+from fgacore.runtime.gate cimport fga_gate_enter, fga_gate_leave, fga_gate_return, fga_gate_wait
 from fgacore.runtime.text cimport SHAPE_BAD, SHAPE_PLAIN, SHAPE_USERSET, SHAPE_WILDCARD, ShapeC, fga_ascii, refuse, shape_read, text_of
 from fgacore.tuples import Question
 
@@ -208,6 +209,7 @@ cdef class Checks:
         cdef BatchC batch
         cdef Py_ssize_t i
         cdef const char* own
+        cdef uint64_t entry
         cdef int symbol
         cdef list items
         if context is not None or contextual_tuples is not NOTHING:
@@ -220,13 +222,17 @@ cdef class Checks:
             plan = self.asker(model, subject, &asker)
             symbol = relation_find(model, relation)
             batch_open(&batch, len(items))
+            entry = fga_gate_enter(&self.state.gate) if batch.count >= NOGIL_ITEMS else 0
             for i in range(batch.count):
                 batch_text(&batch, i, <object>PyList_GET_ITEM(items, i))
             self.state.begin(checker, plan, asker.id, batch.count >= BUILD_ITEMS)
             own = asker.own if asker.id == GHOST else NULL
             if batch.count >= NOGIL_ITEMS:
+                fga_gate_leave(&self.state.gate)
                 with nogil:
                     answer_texts(&checker.c, &self.state.names.c, model.node_slots, model.node_mask, symbol, &batch, own, asker.own_length)
+                    fga_gate_wait(&self.state.gate, entry)
+                fga_gate_return(&self.state.gate)
             else:
                 answer_texts(&checker.c, &self.state.names.c, model.node_slots, model.node_mask, symbol, &batch, own, asker.own_length)
             for i in range(batch.missing):

@@ -8,6 +8,7 @@ from fgacore.kernel.plan cimport ModelPlan
 from fgacore.kernel.plan cimport Plan
 from fgacore.kernel.tables cimport Version
 from fgacore.kernel.view cimport CacheC, ViewC
+from fgacore.runtime.gate cimport GateC
 
 
 cdef class Checker:
@@ -27,6 +28,7 @@ cdef class State:
     cdef Checker spare           # an idle checker, before those of the list
     cdef list checkers           # idle
     cdef CacheC cache            # of views
+    cdef GateC gate              # of threads that ask batches at once
     cdef uint64_t visited_max    # tuples looked at for one question
     cdef uint64_t serial         # of the newest version
     cdef readonly uint64_t visited   # tuples looked at since the store was opened

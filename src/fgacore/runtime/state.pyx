@@ -6,6 +6,7 @@ from fgacore.errors import RequestError, StoreError, quote
 from fgacore.kernel.check cimport CHAIN_SINGLE, NO, UNKNOWN, YES, ask_bounded, ask_simple, checker_begin, checker_free, run_begin
 from fgacore.kernel.view cimport cache_close, cache_find, cache_give, cache_open, cache_take, view_count
 from fgacore.limits import CHECK_WORK_MAX
+from fgacore.runtime.gate cimport GATE_PATIENCE
 
 
 cdef enum:
@@ -31,6 +32,7 @@ cdef class State:
         self.checkers = []
         self.visited_max = CHECK_WORK_MAX
         self.open = True
+        self.gate.patience = GATE_PATIENCE
         if not cache_open(&self.cache):
             raise MemoryError()
 
