@@ -1,10 +1,9 @@
 """See batch.pxd."""
 
-from libc.stdlib cimport calloc
-from libc.string cimport memcmp, memcpy
+from libc.stdlib cimport malloc
+from libc.string cimport memcmp, memcpy, memset
 
-from cpython.list cimport PyList_New, PyList_SET_ITEM
-from cpython.ref cimport Py_INCREF
+from cpython.list cimport PyList_New
 
 from fgacore.errors import FgaError, LimitError, RequestError
 from fgacore.kernel.check cimport SWEEP, ask, sweep
@@ -13,6 +12,25 @@ from fgacore.kernel.plan cimport NO_NODE, NO_TYPE, node_find
 from fgacore.kernel.sets cimport NONE
 from fgacore.limits import BATCH_ITEMS_MAX
 from fgacore.runtime.text cimport fga_ascii, text_of
+
+cdef extern from *:
+    """
+    /* Fill a new list with bools. True and False are counted once, not once an item: all threads of a process share their counts. */
+    static inline void fga_bools(PyObject *list, const uint8_t *answers, Py_ssize_t count) {
+        Py_ssize_t i, yes = 0;
+        for (i = 0; i < count; i++) {
+            yes += answers[i] != 0;
+            PyList_SET_ITEM(list, i, answers[i] ? Py_True : Py_False);
+        }
+    #if PY_VERSION_HEX < 0x030C0000 && !defined(Py_REF_DEBUG)
+        Py_SET_REFCNT(Py_True, Py_REFCNT(Py_True) + yes);
+        Py_SET_REFCNT(Py_False, Py_REFCNT(Py_False) + count - yes);
+    #else
+        for (i = 0; i < count; i++) Py_INCREF(PyList_GET_ITEM(list, i));
+    #endif
+    }
+    """
+    void fga_bools(object items, const uint8_t* answers, Py_ssize_t count)
 
 cdef Py_ssize_t batch_max = BATCH_ITEMS_MAX
 cdef enum:
@@ -40,7 +58,7 @@ cdef list batch_items(object items, str what):
 
 cdef int batch_open(BatchC* batch, Py_ssize_t count) except -1:
     """Room for a batch, in one allocation that begins at `texts`."""
-    cdef char* at = <char*>calloc(count + 1, BATCH_ITEM_BYTES)
+    cdef char* at = <char*>malloc(<size_t>(count + 1) * BATCH_ITEM_BYTES)
     if at == NULL:
         raise MemoryError()
     batch.count = count
@@ -53,6 +71,7 @@ cdef int batch_open(BatchC* batch, Py_ssize_t count) except -1:
     batch.nodes = batch.ids + count
     batch.symbols = <int32_t*>(batch.nodes + count)
     batch.answers = <uint8_t*>(batch.symbols + count)
+    memset(batch.answers, 0, count)
     return 0
 
 
@@ -69,13 +88,9 @@ cdef int batch_text(BatchC* batch, Py_ssize_t i, object item) except -1:
 
 
 cdef list batch_list(const BatchC* batch):
+    """The answers as a list of bool."""
     cdef list out = PyList_New(batch.count)
-    cdef Py_ssize_t i
-    cdef object answer
-    for i in range(batch.count):
-        answer = True if batch.answers[i] else False
-        Py_INCREF(answer)
-        PyList_SET_ITEM(out, i, answer)
+    fga_bools(out, batch.answers, batch.count)
     return out
 
 

@@ -209,6 +209,7 @@ cdef class Checks:
         cdef BatchC batch
         cdef Py_ssize_t i
         cdef const char* own
+        cdef Py_ssize_t length = 0
         cdef uint64_t entry
         cdef int symbol
         cdef list items
@@ -224,7 +225,11 @@ cdef class Checks:
             batch_open(&batch, len(items))
             entry = fga_gate_enter(&self.state.gate) if batch.count >= NOGIL_ITEMS else 0
             for i in range(batch.count):
-                batch_text(&batch, i, <object>PyList_GET_ITEM(items, i))
+                batch.texts[i] = fga_ascii(PyList_GET_ITEM(items, i), &length)
+                if batch.texts[i] != NULL and length < NAME_BYTES:
+                    batch.lengths[i] = <uint32_t>length
+                else:
+                    batch_text(&batch, i, <object>PyList_GET_ITEM(items, i))
             self.state.begin(checker, plan, asker.id, batch.count >= BUILD_ITEMS)
             own = asker.own if asker.id == GHOST else NULL
             if batch.count >= NOGIL_ITEMS:
