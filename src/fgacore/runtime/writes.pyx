@@ -42,8 +42,12 @@ cdef class Writer:
         cdef Edit edit = Edit(self.state.version, self.state.serial + 1, len(self.state.symbols.tables))
         cdef Version version
         self.structural |= structural
-        version = self.publish(edit, True)
         self.state.models[model.model_id] = model
+        try:
+            version = self.publish(edit, True)
+        except:
+            del self.state.models[model.model_id]
+            raise
         self.state.model = model
         self.state.version = version
         return version.revision
