@@ -5,7 +5,7 @@ any other block is copied first and the old one retired. Retired blocks are free
 Used by names and tables, under the store's write lock; no reader calls anything here.
 """
 
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport uint64_t
 
 cdef struct PointersC:           # a growing array of pointers
     void** items

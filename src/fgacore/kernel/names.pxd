@@ -7,7 +7,7 @@ Thread-safety: `names_find` may run without the GIL beside one writer. The write
 and the old ones retired with the version in force (memory.pxd). A name found that is younger than the version a reader holds is in none of that version's tables.
 """
 
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint16_t, uint32_t, uint64_t
 
 from fgacore.kernel.memory cimport PointersC
 

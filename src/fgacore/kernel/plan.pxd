@@ -9,7 +9,7 @@ and inside its own component it makes the component unstratified (design: altern
 Immutable once built; any number of threads may read it.
 """
 
-from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
 cdef enum:
     OP_DIRECT = 0                # the subject is in the object's set of `table`
