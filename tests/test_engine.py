@@ -88,11 +88,11 @@ def test_what_is_no_model_at_all_is_the_callers_error(engine: fgacore.Engine, so
     assert refused(engine.write_model, source).code == "invalid_request"
 
 
-def test_conditions_are_refused_with_their_place(engine: fgacore.Engine) -> None:
-    text = MODEL.replace("owner: [user]", "owner: [user with night]") + "condition night(hour: int) {\n  hour > 22\n}\n"
+def test_a_condition_that_does_not_compile_is_refused_with_its_place(engine: fgacore.Engine) -> None:
+    text = MODEL.replace("owner: [user]", "owner: [user with night]") + "condition night(hour: int) {\n  hour > minute\n}\n"
     error = refused(engine.write_model, text)
     assert isinstance(error, ModelError)
-    assert (error.code, error.issues[0].symbol, error.line) == ("conditions_unsupported", "night", 9)
+    assert (error.code, error.issues[0].symbol, error.line, error.column) == ("invalid_condition", "night", 10, 10)
     assert (engine.revision, engine.stats().models) == (0, 0)
 
 

@@ -154,8 +154,13 @@ def test_the_same_key_twice_is_refused_wherever_it_stands(engine: fgacore.Engine
     assert refused(engine.write, [FRESH, other, FRESH], **options) == ("duplicate_tuple", 2)
     assert refused(engine.write, [FRESH, fgacore.Tuple(*FRESH)], **options) == ("duplicate_tuple", 1)
     assert refused(engine.write, deletes=[STORED[0], STORED[1], STORED[0]], **options) == ("duplicate_tuple", 2)
-    assert refused(engine.write, [other, STORED[0]], deletes=[STORED[0]], **options) == ("duplicate_tuple", 1)
     assert state(engine) == before
+
+
+def test_the_same_key_deleted_and_written_is_written_anew(engine: fgacore.Engine) -> None:
+    before, after = engine.revision, datetime(2099, 1, 1, tzinfo=UTC)
+    assert engine.write([fgacore.Tuple(*STORED[0], expires_at=after)], deletes=[STORED[0]]) == before + 1
+    assert [item.expires_at for item in engine.read() if (item.subject, item.relation, item.object) == STORED[0]] == [after]
 
 
 def test_deletes_come_before_writes(engine: fgacore.Engine) -> None:
@@ -192,9 +197,9 @@ FAULTS: list[tuple[Any, str]] = [
     (("user:x", "viewer"), "invalid_tuple"),
     (["user:x", "viewer", "document:1"], "invalid_tuple"),
     (None, "invalid_tuple"),
-    (fgacore.Tuple("user:x", "viewer", "document:1", condition="night"), "not_supported"),
-    (fgacore.Tuple("user:x", "viewer", "document:1", context={}), "not_supported"),
-    (fgacore.Tuple("user:x", "viewer", "document:1", expires_at=datetime(2099, 1, 1, tzinfo=UTC)), "not_supported"),
+    (fgacore.Tuple("user:x", "viewer", "document:1", condition="night"), "condition_not_found"),
+    (fgacore.Tuple("user:x", "viewer", "document:1", context={}), "invalid_tuple"),
+    (fgacore.Tuple("user:x", "viewer", "document:1", expires_at=datetime(2099, 1, 1)), "invalid_expiry"),  # noqa: DTZ001
 ]
 
 
@@ -205,7 +210,8 @@ def test_a_fault_is_told_by_code_and_index_and_leaves_nothing_behind(engine: fga
     assert state(engine) == before
     assert engine.ids("user", ["new"])[0] == engine.ids("document", ["new"])[0] == fgacore.NONE
     assert [change.kind for change in engine.changes()] == ["model"]
-    if code not in ("type_not_found", "relation_not_found", "invalid_tuple"):  # deletes are held to the shape of names alone
+    if code not in ("type_not_found", "relation_not_found", "invalid_tuple", "condition_not_found", "invalid_expiry"):
+        # deletes are held to the shape of names alone
         assert refused(engine.write, deletes=[STORED[0], fault]) == (code, 1)
         assert state(engine) == before
 

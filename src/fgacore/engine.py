@@ -3,31 +3,40 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal
 
-from fgacore.errors import LimitError, ModelError, ModelIssue, RequestError, StoreError, quote
+import msgpack
+
+from fgacore.errors import LimitError, ModelError, RequestError, StoreError, quote
 from fgacore.kernel.plan import ModelPlan
 from fgacore.language import load
 from fgacore.language.compile import Compiler, Kind, SymbolTable
+from fgacore.language.conditions import compile_conditions
 from fgacore.language.model import Model
 from fgacore.limits import CHANGES_KEPT_MAX, STORE_RELATIONS_MAX, STORE_TYPES_MAX
 from fgacore.results import Change, Stats
 from fgacore.runtime.checks import Checks
+from fgacore.runtime.clock import moment_of
+from fgacore.runtime.conditions import Conditions
 from fgacore.runtime.state import State
 from fgacore.runtime.ulid import UlidSource
-from fgacore.runtime.writes import Writer
 from fgacore.tuples import Triple, Tuple
 
-__all__ = ["Engine", "open"]
+__all__ = ["Clock", "Engine", "open"]
+
+Clock = Callable[[], datetime | float]
 
 
-def open(path: str | os.PathLike[str] = ":memory:") -> Engine:
+def open(path: str | os.PathLike[str] = ":memory:", *, clock: Clock | None = None) -> Engine:
     """Open a store. `:memory:` is a new, empty one that keeps nothing beyond the process.
+
+    clock: gives the time by which tuples expire, as an aware datetime or as seconds since the epoch; default: the machine's clock.
+    Engine time never goes back: it is the latest time that was seen.
 
     >>> import fgacore
     >>> with fgacore.open(":memory:") as engine:
@@ -35,16 +44,16 @@ def open(path: str | os.PathLike[str] = ":memory:") -> Engine:
     """
     if path != ":memory:":
         raise RequestError("a store on disk is not supported yet, only `:memory:`", code="not_supported")
-    return Engine(State(SymbolTable()))
+    if clock is not None and not callable(clock):
+        raise RequestError("the clock is not callable")
+    return Engine(State(SymbolTable(), clock))
 
 
 class Engine(Checks):
     """One store, open in this process. Thread-safe: readers never block; writes take turns. Use it as a context manager, or close it."""
 
     def __init__(self, state: State) -> None:
-        self._state = state
-        self._writer = Writer(state)
-        self._lock = threading.RLock()
+        self._lock = state.lock
         self._ulids = UlidSource()
         self._changes: deque[Change] = deque(maxlen=CHANGES_KEPT_MAX)
 
@@ -81,18 +90,17 @@ class Engine(Checks):
         Raises ModelError with every fault found, each with line and column.
         """
         model = load(source)
-        if model.conditions:
-            first = next(iter(model.conditions.values()))
-            message = f"conditions are not supported yet: {quote(first.name)}"
-            issue = ModelIssue("conditions_unsupported", message, *first.position, symbol=first.name, file=first.file)
-            raise ModelError(message, issues=(issue,))
         if not model.types:
             raise ModelError("a model has at least one type", code="invalid_model")
+        compiled = list(compile_conditions(model).values()) if model.conditions else []
         with self._lock:
             self._refuse_closed()
             self._refuse_symbols(model)
+            conditions = Conditions(compiled, self._state.symbols.signatures) if compiled else None
             compiler = Compiler(model, self._state.symbols)
-            plan = ModelPlan(self._ulids.make(), compiler, compiler.types, compiler.relations, compiler.nodes, compiler.admitted_tables())
+            plan = ModelPlan(
+                self._ulids.make(), compiler, compiler.types, compiler.relations, compiler.nodes, compiler.admitted_tables(), conditions
+            )
             revision = self._writer.add_model(plan, compiler.structural_tables())
             self._changes.append(Change(revision, time.time(), "model", actor, reason, model_id=plan.model_id))
         return plan.model_id
@@ -115,7 +123,7 @@ class Engine(Checks):
         writes: Iterable[Triple | Tuple] = (),
         *,
         deletes: Iterable[Triple | Tuple] = (),
-        on_duplicate: Literal["error", "ignore"] = "error",
+        on_duplicate: Literal["error", "ignore", "replace"] = "error",
         on_missing: Literal["error", "ignore"] = "error",
         actor: str | None = None,
         reason: str | None = None,
@@ -123,18 +131,20 @@ class Engine(Checks):
     ) -> int:
         """Store and delete tuples, all or nothing, and return the revision. Visible to every call that begins after it returns.
 
-        Triples are (subject, relation, object). Deletes come first. Writes are held to the model (default: the newest), deletes only to
-        the shape of names. on_duplicate, on_missing: `error` refuses a tuple that is stored already, or one to delete that is not; `ignore`
-        passes over it. Refused as well: the same key twice in one call, and a userset in its own relation, which holds anyway.
+        Triples are (subject, relation, object); a fgacore.Tuple may have a condition with its context, and an expiry. Deletes come first.
+        Writes are held to the model (default: the newest), deletes only to the shape of names. A tuple is stored already where its three
+        names are, whatever its condition, context and expiry. on_duplicate: `error` refuses such a tuple, `ignore` passes over it where nothing
+        about it differs, `replace` puts the new one in its place. on_missing: `error` refuses to delete what is not stored, `ignore` passes over
+        it. Refused as well: the same key twice among writes or among deletes, and a userset in its own relation, which holds anyway.
         actor and reason are kept with the revision (`changes`). Raises RequestError with the item's `.index`.
         """
-        self._refuse_option("on_duplicate", on_duplicate)
-        self._refuse_option("on_missing", on_missing)
+        self._refuse_option("on_duplicate", on_duplicate, "error", "ignore", "replace")
+        self._refuse_option("on_missing", on_missing, "error", "ignore")
         items, gone = _list(writes, "writes"), _list(deletes, "deletes")
         with self._lock:
             self._refuse_closed()
             before = self._state.revision
-            revision, written, deleted = self._writer.write(items, gone, on_duplicate == "ignore", on_missing == "ignore", model_id)
+            revision, written, deleted = self._writer.write(items, gone, on_duplicate, on_missing == "ignore", model_id)
             if revision != before and (actor is not None or reason is not None):
                 self._changes.append(Change(revision, time.time(), "tuples", actor, reason, written=written, deleted=deleted))
         return revision
@@ -154,12 +164,25 @@ class Engine(Checks):
         with self._lock:
             return self.write(deletes=list(self.read(subject=subject, relation=relation, object=object)), actor=actor, reason=reason)
 
+    def sweep(self, *, actor: str | None = None, reason: str | None = None) -> int:
+        """Record that tuples expired, all since the last sweep, in one revision (`changes`: kind `expiry`); return the revision.
+
+        An expired tuple is absent from its instant on, swept or not.
+        """
+        with self._lock:
+            self._refuse_closed()
+            revision, count = self._writer.sweep()
+            if count:
+                self._changes.append(Change(revision, time.time(), "expiry", actor, reason, deleted=count))
+        return revision
+
     def read(self, *, subject: str | None = None, relation: str | None = None, object: str | None = None) -> Iterator[Tuple]:
         """Iterate over the stored tuples with these parts (none given: all), of the revision at the call, in no order that can be relied on.
 
         Tuples that the newest model no longer admits are stored, and read, all the same; checks ignore them.
         """
         self._refuse_closed()
+        self._writer.look()
         return self._read(subject, relation, object)
 
     def _read(self, subject: str | None, relation: str | None, object: str | None) -> Iterator[Tuple]:
@@ -177,7 +200,7 @@ class Engine(Checks):
             return name if kind[1] is None else f"{name}#{relations[kind[1]]}"
 
         def tuples() -> Iterator[Tuple]:
-            for (type, symbol, kind, _), table in tables:
+            for (type, symbol, kind, condition), table in tables:
                 if relation is not None and relations[symbol] != relation:
                     continue
                 if asked is not None and (types[kind[0]], None if kind[1] is None else relations[kind[1]], kind[2]) != asked[:3]:
@@ -195,7 +218,15 @@ class Engine(Checks):
                 only = None if asked_object is None else self._id(asked_object)
                 for o, s in pairs:
                     if asked_object is None or o == only:
-                        yield Tuple(subject_text(kind, s), relations[symbol], state.name_table.text(type, o) or "")
+                        expires, raw = version.stored_with(table, o, s)
+                        yield Tuple(
+                            subject_text(kind, s),
+                            relations[symbol],
+                            state.name_table.text(type, o) or "",
+                            condition=condition or None,
+                            context=None if raw is None else msgpack.unpackb(raw),
+                            expires_at=None if expires is None else moment_of(expires),
+                        )
 
         return tuples()
 
@@ -234,6 +265,7 @@ class Engine(Checks):
             checks=state.checks,
             tuples_visited=state.visited,
             alternations=state.alternations,
+            conditions_decided=state.decided,
             views=views,
             view_bytes=view_bytes,
             view_hits=view_hits,
@@ -246,9 +278,9 @@ class Engine(Checks):
             raise StoreError("the engine is closed", code="closed")
 
     @staticmethod
-    def _refuse_option(name: str, value: object) -> None:
-        if value not in ("error", "ignore"):
-            raise RequestError(f"{name} is `error` or `ignore`")
+    def _refuse_option(name: str, value: object, *options: str) -> None:
+        if value not in options:
+            raise RequestError(f"{name} is {' or '.join(map(quote, options))}")
 
 
 def _list(items: Iterable[Triple | Tuple], what: str) -> list[Triple | Tuple]:

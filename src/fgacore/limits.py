@@ -32,7 +32,14 @@ WRITE_TUPLES_MAX = 10_000_000  # in one call
 
 # Questions.
 BATCH_ITEMS_MAX = 10_000_000  # in one call
+CONTEXTUAL_TUPLES_MAX = 10_000  # of one question; OpenFGA takes 100
 CHECK_WORK_MAX = 50_000_000  # tuples looked at for one question, so that one question is seconds, never minutes
+
+# Contexts of conditions (bytes of msgpack) and evaluations.
+CONTEXT_BYTES_MAX = 32_768  # stored with one tuple; OpenFGA's bound
+REQUEST_CONTEXT_BYTES_MAX = 1 << 20  # of one request, what is a parameter of a condition
+CONTEXT_DEPTH_MAX = 64  # lists and maps within each other: readers recurse this deep, no deeper
+CONDITION_WORK_MAX = 200_000_000  # operators evaluated, and 16 bytes compared, in one call: about a second
 
 assert TYPE_BYTES_MAX + 2 <= OBJECT_BYTES_MAX <= SUBJECT_BYTES_MAX  # a type, a colon and an id of one byte fit an object
 assert OBJECT_BYTES_MAX + 1 + RELATION_BYTES_MAX <= SUBJECT_BYTES_MAX  # any object and any relation make a userset

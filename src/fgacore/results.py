@@ -46,7 +46,7 @@ class BatchResult(Sequence[bool]):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One recorded write: its revision, when (seconds since the epoch), `model` or `tuples`, by whom and why."""
+    """One recorded write: its revision, when (seconds since the epoch), `model`, `tuples` or `expiry`, by whom and why."""
 
     revision: int
     time: float
@@ -72,6 +72,7 @@ class Stats:
     checks: int  # questions answered
     tuples_visited: int  # tuples looked at for them
     alternations: int  # passes over recursions that have an exclusion inside
+    conditions_decided: int  # evaluations of conditions for them
     views: int  # subjects of which something is kept between questions
     view_bytes: int
     view_hits: int  # questions, or batches, that found their subject's view

@@ -95,9 +95,9 @@ def test_every_small_write_is_what_the_rules_say(size: int, on_duplicate: str, o
             before = state(engine)
             writes = [key for kind, key in zip(kinds, keys, strict=True) if kind == "w"]
             deletes = [key for kind, key in zip(kinds, keys, strict=True) if kind == "d"]
-            twice = len(set(keys)) < size
+            twice = len(set(writes)) < len(writes) or len(set(deletes)) < len(deletes)
             missing = on_missing == "error" and any(key not in STORED for key in deletes)
-            duplicate = on_duplicate == "error" and any(key in STORED for key in writes)
+            duplicate = on_duplicate == "error" and any(key in STORED and key not in deletes for key in writes)
             given = [Tuple(*key) for key in writes] if as_class else writes
             options: Any = {"deletes": deletes, "on_duplicate": on_duplicate, "on_missing": on_missing}
             if twice or missing or duplicate:
@@ -112,7 +112,7 @@ def test_every_small_write_is_what_the_rules_say(size: int, on_duplicate: str, o
                 expected = set(STORED).difference(deletes).union(writes)
                 assert set(triples(engine)) == expected, (writes, deletes)
                 assert revision == engine.revision == engine.stats().revision
-                assert revision > before[1] if expected != set(STORED) else revision >= before[1]
+                assert revision > before[1] if expected != set(STORED) else revision >= before[1]  # one deleted and written again is written
                 assert engine.stats().tuples == len(expected)
                 oracle = Oracle(language.load(MODEL), expected)
                 for key in (NEW, OLD, OTHER):
@@ -120,15 +120,15 @@ def test_every_small_write_is_what_the_rules_say(size: int, on_duplicate: str, o
             engine.close()
 
 
-@pytest.mark.parametrize("where", ["writes", "deletes", "both"])
+@pytest.mark.parametrize("where", ["writes", "deletes"])
 @pytest.mark.parametrize("stored", [False, True])
 def test_the_same_key_twice_is_refused_even_where_it_is_ignored_otherwise(where: str, stored: bool) -> None:
     for key in (*STORED, NEW) if stored else (NEW,):
         engine = made()
         before = state(engine)
         filler = [(f"user:{i}", "owner", f"doc:f{i}") for i in range(50)]
-        writes = filler + ([key, key] if where == "writes" else [key] if where == "both" else [])
-        deletes = [("user:none", "owner", "doc:none")] + ([key, key] if where == "deletes" else [key] if where == "both" else [])
+        writes = filler + ([key, key] if where == "writes" else [])
+        deletes = [("user:none", "owner", "doc:none")] + ([key, key] if where == "deletes" else [])
         with pytest.raises(RequestError) as caught:
             engine.write(writes, deletes=deletes, on_duplicate="ignore", on_missing="ignore")
         assert caught.value.index is not None
@@ -141,13 +141,12 @@ def test_one_key_written_as_triple_and_as_tuple_is_one_key() -> None:
     with pytest.raises(RequestError):
         engine.write([NEW, Tuple(*NEW)])
     assert NEW not in triples(engine)
-    with pytest.raises(RequestError):
-        engine.write([Tuple(*NEW)], deletes=[NEW], on_missing="ignore")
-    assert NEW not in triples(engine)
+    engine.write([Tuple(*NEW)], deletes=[NEW], on_missing="ignore")  # deletes come first
+    assert triples(engine).count(NEW) == 1
     engine.close()
 
 
-def test_the_option_is_one_of_two_words() -> None:
+def test_the_options_are_words() -> None:
     engine = made()
     before = state(engine)
     for bad in ("", "Error", "ERROR", "skip", None, 0, True, b"error", ["error"], ("ignore",), {"error"}, object()):
@@ -207,7 +206,7 @@ FAULTS: dict[str, Any] = {
     "a question": fgacore.Question("user:x", "reader", "doc:1"),
     "a condition": Tuple("user:x", "reader", "doc:1", condition="night"),
     "a context": Tuple("user:x", "reader", "doc:1", context={"a": 1}),
-    "an expiry": Tuple("user:x", "reader", "doc:1", expires_at=datetime.datetime(2099, 1, 1, tzinfo=datetime.UTC)),
+    "an expiry": Tuple("user:x", "reader", "doc:1", expires_at=datetime.datetime(2099, 1, 1)),  # noqa: DTZ001: of no place
     "a Tuple of no texts": Tuple(1, 2, 3),  # type: ignore[arg-type]
     "something that raises": RaisesOnIteration(),
 }
@@ -425,14 +424,14 @@ def test_a_long_random_history_is_a_python_set(number: int, spread: int) -> None
         deletes += rng.sample(sorted(stored), min(len(stored), rng.choice((0, 1, 100))))
         if rng.random() < 0.7:  # else most are refused for a key given twice
             writes = list(dict.fromkeys(writes))
-            deletes = [key for key in dict.fromkeys(deletes) if key not in set(writes)]
+            deletes = list(dict.fromkeys(deletes))
         skip_duplicates, skip_missing = rng.random() < 0.6, rng.random() < 0.6
         if not skip_duplicates and rng.random() < 0.7:
             writes = [key for key in writes if key not in stored]
         if not skip_missing and rng.random() < 0.7:
             deletes = [key for key in deletes if key in stored]
-        refused = len({*writes, *deletes}) < len(writes) + len(deletes)
-        refused |= not skip_duplicates and not stored.isdisjoint(writes)
+        refused = len(set(writes)) < len(writes) or len(set(deletes)) < len(deletes)
+        refused |= not skip_duplicates and not (stored - set(deletes)).isdisjoint(writes)
         refused |= not skip_missing and not stored.issuperset(deletes)
         options: Any = {"on_duplicate": "ignore" if skip_duplicates else "error", "on_missing": "ignore" if skip_missing else "error"}
         names = engine.stats().names
@@ -443,7 +442,8 @@ def test_a_long_random_history_is_a_python_set(number: int, spread: int) -> None
         else:
             after = engine.write(writes, deletes=deletes, **options)
             changed = (stored - set(deletes)) | set(writes)
-            assert after > revision if changed != stored else after == revision, told
+            done = not stored.isdisjoint(deletes) or changed != stored
+            assert after > revision if done else after == revision, told
             revision, stored = after, changed
         if rng.random() < 0.15:
             parts = list(any_key())

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 import fgacore
 from fgacore import language
 from fgacore.kernel.plan import Plan
-from fgacore.language.compile import OP_CALL, OP_CLOSURE, OP_DIRECT, OP_EXISTS, TRUE, Compiler, Kind, Parts, SymbolTable
+from fgacore.language.compile import OP_CALL, OP_CLOSURE, OP_DIRECT, OP_DIRECT_IF, OP_EXISTS, OP_WILDCARD_IF, TRUE, Compiler, Kind, Parts, SymbolTable
 from strategies import Tape, make_model, tapes
 
 SMALL = bool(os.environ.get("FGACORE_SMALL"))
@@ -111,18 +111,20 @@ def assert_sound(parts: Parts) -> None:
     firsts = [node[FIRST] for node in parts.nodes] + [len(parts.ops)]
     assert firsts == sorted(firsts)
     edges: dict[int, set[int]] = {}
-    for node, (entry, first, component, uncertain) in enumerate(parts.nodes):
+    for node, (entry, first, component, uncertain, conditioned) in enumerate(parts.nodes):
         assert entry < 0 or first <= entry == firsts[node + 1] - 1
         for op in parts.ops[first : firsts[node + 1]]:
             assert all(successor < 0 or successor >= first for successor in op[IF_TRUE : IF_FALSE + 1])
-            if op[CODE] >= OP_CLOSURE:
+            assert conditioned or op[CODE] < OP_DIRECT_IF
+            if op[CODE] >= OP_CLOSURE and op[CODE] not in (OP_DIRECT_IF, OP_WILDCARD_IF):
                 callee = parts.nodes[op[NODE]]
                 assert callee[COMPONENT] <= component
+                assert conditioned or not callee[4]
                 assert callee[ENTRY] != -1  # what cannot be reached is not called
                 assert uncertain or not callee[UNCERTAIN]
                 assert op[UNDER] == 0 or callee[COMPONENT] < component or parts.unstratified[component]
                 edges.setdefault(node, set()).add(op[NODE])
-    for node, (_, _, component, _) in enumerate(parts.nodes):
+    for node, (_, _, component, _, _) in enumerate(parts.nodes):
         seen, todo = set(), list(edges.get(node, ()))
         while todo:
             callee = todo.pop()
@@ -149,7 +151,7 @@ def test_successors_and_components_are_below_for_any_model_and_kind(tape: Tape) 
     for kind in kinds(compiler):
         parts = compiler.parts(kind)
         assert_sound(parts)
-        assert Plan(kind, parts).op_count == len(parts.ops)
+        assert Plan(kind, parts, 0, len(compiler.condition_numbers)).op_count == len(parts.ops)
 
 
 def test_recursion_through_a_subtraction_is_unstratified_and_what_reads_it_is_uncertain() -> None:
@@ -207,7 +209,7 @@ WRONG: dict[str, Any] = {
 def test_parts_out_of_range_are_refused(wrong: str) -> None:
     compiler, parts = compiled(GOOD, "group#member")
     kind = kind_of(compiler, "group#member")
-    assert Plan(kind, parts).op_count == len(parts.ops)
+    assert Plan(kind, parts, 0, len(compiler.condition_numbers)).op_count == len(parts.ops)
     field, at, column, value = WRONG[wrong]
     items: list[Any] = list(getattr(parts, field))
     if field == "ops" and at:  # the first of that code

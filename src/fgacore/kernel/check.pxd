@@ -8,6 +8,7 @@ No allocation after warm-up, no Python object, no GIL, no recursion on the C sta
 
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
+from fgacore.kernel.conditions cimport ConditionsC
 from fgacore.kernel.plan cimport OP_SELF, OP_WILDCARD, VERDICT_TRUE, OpC, PlanC
 from fgacore.kernel.sets cimport NONE, SetC, set_contains
 from fgacore.kernel.side cimport side_get
@@ -31,6 +32,7 @@ cdef struct CheckerC:            # the memory of a call: one thread owns it whil
     RunC run
     ViewC scratch                # the view of a subject that has none of its own
     SolverC solver
+    ConditionsC conditions       # of the call
     bint solved                  # the solver was needed for this subject: short walks from here on
 
 

@@ -2,13 +2,16 @@
 
 from libc.string cimport memset
 
-from fgacore.kernel.plan cimport OP_CALL, OP_CLOSURE, OP_DIRECT, OP_EXISTS, OP_SELF, OP_WILDCARD, VERDICT_FALSE, VERDICT_TRUE, OpC, PlanNodeC
+from fgacore.kernel.conditions cimport OUTCOME_FALSE, OUTCOME_TRUE, conditions_free
+from fgacore.kernel.plan cimport (
+    OP_CALL, OP_CLOSURE, OP_DIRECT, OP_DIRECT_IF, OP_EXISTS_IF, OP_SELF, OP_WILDCARD, OP_WILDCARD_IF, VERDICT_FALSE, VERDICT_TRUE, OpC, PlanNodeC,
+)
 from fgacore.kernel.sets cimport NONE, RUN, IterC, SetC, iter_next, iter_start, run_contains, set_contains
 from fgacore.kernel.solve cimport solve, solver_free, solver_reset
 from fgacore.kernel.side cimport SideC, popcount, side_get
 from fgacore.kernel.view cimport (
-    CLOSURE_UNKNOWN, CLOSURE_YES, DIRECT_NONE, DIRECT_UNKNOWN, ERROR_WORK, MEMO_FALSE, MEMO_TRUE, MEMO_UNKNOWN, DirectC, closure_find, closure_test, direct_build,
-    direct_has, memo_get, memo_put, run_table, view_free, view_reset,
+    CLOSURE_UNKNOWN, CLOSURE_YES, DIRECT_NONE, DIRECT_UNKNOWN, ERROR_CONDITION, ERROR_WORK, MEMO_FALSE, MEMO_TRUE,
+    MEMO_UNKNOWN, DirectC, closure_find, closure_test, direct_build, direct_has, memo_get, memo_put, run_table, tuple_decide, view_free, view_reset,
 )
 
 cdef extern from *:
@@ -26,15 +29,17 @@ cdef struct StepC:               # of the path: a question that was entered
     uint32_t object
 
 cdef struct FrameC:              # a call under way
-    int32_t op                   # OP_EXISTS, OP_CLOSURE walked down, or OP_CALL
+    int32_t op                   # OP_EXISTS, OP_EXISTS_IF, OP_CLOSURE walked down, or OP_CALL
     uint32_t object
     uint32_t path                # length of the path when it began
+    uint32_t member              # under way
     IterC iter                   # over its members that were not asked yet
 
 
 cdef bint checker_begin(CheckerC* checker, TableC** tables, uint32_t table_count, const PlanC* plan, uint32_t subject, ViewC* view, uint64_t visited_max) noexcept nogil:
     """Make ready for one subject. view: what is known of it, or NULL for a scratch view. 0: no memory."""
     run_begin(&checker.run, tables, table_count, plan, subject, &checker.scratch if view == NULL else view, visited_max)
+    checker.run.conditions = &checker.conditions
     checker.solved = 0
     if checker.solver.plan != NULL:
         solver_reset(&checker.solver)
@@ -46,6 +51,7 @@ cdef bint checker_begin(CheckerC* checker, TableC** tables, uint32_t table_count
 cdef void checker_free(CheckerC* checker) noexcept nogil:
     view_free(&checker.scratch)
     solver_free(&checker.solver)
+    conditions_free(&checker.conditions)
 
 
 cdef inline uint8_t recall(const RunC* run, uint32_t node, uint32_t object) noexcept nogil:
@@ -100,6 +106,13 @@ cdef int walk(RunC* run, int32_t op, uint32_t object, uint64_t budget, uint64_t 
             chain_object = NONE
             chain_length = 0
             chain_power = 1
+            if op == VERDICT_TRUE and o.code == OP_EXISTS_IF:
+                found = tuple_decide(run, o, object, frame.member)
+                if found > OUTCOME_TRUE:
+                    run.failed = 1
+                    return UNKNOWN
+                if found == OUTCOME_FALSE:
+                    op = VERDICT_FALSE
             if op == VERDICT_TRUE:
                 op = o.if_true
                 depth -= 1
@@ -121,6 +134,13 @@ cdef int walk(RunC* run, int32_t op, uint32_t object, uint64_t budget, uint64_t 
                     if known == MEMO_FALSE:
                         continue
                     if known == MEMO_TRUE:
+                        if o.code == OP_EXISTS_IF:
+                            found = tuple_decide(run, o, object, member)
+                            if found > OUTCOME_TRUE:
+                                run.failed = 1
+                                return UNKNOWN
+                            if found == OUTCOME_FALSE:
+                                continue
                         op = o.if_true
                         depth -= 1
                         break
@@ -128,6 +148,7 @@ cdef int walk(RunC* run, int32_t op, uint32_t object, uint64_t budget, uint64_t 
                         path[length].node = o.node
                         path[length].object = member
                         length += 1
+                frame.member = member
                 object = member
                 op = plan.nodes[o.node].entry
                 break
@@ -167,6 +188,16 @@ cdef int walk(RunC* run, int32_t op, uint32_t object, uint64_t budget, uint64_t 
             if o.code == OP_WILDCARD:
                 op = o.if_true
                 continue
+            if o.code == OP_DIRECT_IF or o.code == OP_WILDCARD_IF:
+                member = run.subject if o.code == OP_DIRECT_IF else 0
+                found = OUTCOME_FALSE
+                if o.code == OP_WILDCARD_IF or set_contains(&s, member):
+                    found = tuple_decide(run, o, object, member)
+                if found > OUTCOME_TRUE:
+                    run.failed = 1
+                    return UNKNOWN
+                op = o.if_true if found == OUTCOME_TRUE else o.if_false
+                continue
             if o.code == OP_CLOSURE:
                 found = closure_find(run, o.closure, &s)
                 if found == CLOSURE_UNKNOWN:
@@ -183,7 +214,13 @@ cdef int walk(RunC* run, int32_t op, uint32_t object, uint64_t budget, uint64_t 
                 if kept:
                     known = recall(run, o.node, member)
                     if known != MEMO_UNKNOWN:
-                        op = o.if_true if known == MEMO_TRUE else o.if_false
+                        found = OUTCOME_TRUE if known == MEMO_TRUE else OUTCOME_FALSE
+                        if found == OUTCOME_TRUE and o.code == OP_EXISTS_IF:
+                            found = tuple_decide(run, o, object, member)
+                        if found > OUTCOME_TRUE:
+                            run.failed = 1
+                            return UNKNOWN
+                        op = o.if_true if found == OUTCOME_TRUE else o.if_false
                         continue
         node = o.node
         if single and o.tail:
@@ -211,6 +248,7 @@ cdef int walk(RunC* run, int32_t op, uint32_t object, uint64_t budget, uint64_t 
             frame.op = op
             frame.object = object
             frame.path = length
+            frame.member = member
             depth += 1
             chain_object = NONE
             chain_length = 0
@@ -244,14 +282,16 @@ cdef bint ask(CheckerC* checker, uint32_t node, uint32_t object) noexcept nogil:
 cdef int ask_bounded(CheckerC* checker, uint32_t node, uint32_t object, uint64_t chain_max) noexcept nogil:
     """YES, NO, or UNKNOWN after a bounded number of frames, members, and steps of chains."""
     cdef RunC* run = &checker.run
-    cdef int answer = walk(run, run.plan.nodes[node].entry, object, WALK_FIRST, chain_max)
-    if answer == UNKNOWN and not run.error and not checker.solved:
+    cdef int answer
+    run.failed = 0
+    answer = walk(run, run.plan.nodes[node].entry, object, WALK_FIRST, chain_max)
+    if answer == UNKNOWN and not run.error and not checker.solved and not run.failed:
         answer = walk(run, run.plan.nodes[node].entry, object, WALK_SECOND, chain_max)
     return answer
 
 
-cdef bint callee(CheckerC* checker, const OpC* o, const SetC* s) noexcept nogil:
-    """Whether a node holds on any member of a set: OP_EXISTS of a sweep."""
+cdef bint callee(CheckerC* checker, const OpC* o, uint32_t object, const SetC* s) noexcept nogil:
+    """Whether a node holds on any member of an object's set: OP_EXISTS and OP_EXISTS_IF of a sweep."""
     cdef RunC* run = &checker.run
     cdef IterC it
     cdef uint32_t member = 0
@@ -268,9 +308,19 @@ cdef bint callee(CheckerC* checker, const OpC* o, const SetC* s) noexcept nogil:
             if run.view.kept and run.plan.nodes[o.node].memo != NONE:
                 memo_put(run.view, run.plan.nodes[o.node].memo, member, verdict)
             known = MEMO_TRUE if verdict else MEMO_FALSE
-        if known == MEMO_TRUE:
+        if known == MEMO_TRUE and (o.code != OP_EXISTS_IF or sure(run, o, object, member)):
             return 1
+        if run.error:
+            return 0
     return 0
+
+
+cdef bint sure(RunC* run, const OpC* o, uint32_t object, uint32_t member) noexcept nogil:
+    """Whether the condition of a stored tuple holds. Where it fails run.error is set: the question is then asked by itself."""
+    cdef int outcome = tuple_decide(run, o, object, member)
+    if outcome > OUTCOME_TRUE and not run.error:
+        run.error = ERROR_CONDITION
+    return outcome == OUTCOME_TRUE
 
 
 cdef uint64_t sweep_op(CheckerC* checker, const OpC* o, const uint32_t* objects, uint64_t open) noexcept nogil:
@@ -345,6 +395,11 @@ cdef uint64_t sweep_op(CheckerC* checker, const OpC* o, const uint32_t* objects,
         if o.code == OP_WILDCARD:
             yes |= bit
             continue
+        if o.code == OP_DIRECT_IF or o.code == OP_WILDCARD_IF:
+            if o.code == OP_WILDCARD_IF or set_contains(&s, run.subject):
+                if sure(run, o, objects[i], run.subject if o.code == OP_DIRECT_IF else 0):
+                    yes |= bit
+            continue
         if o.code == OP_CLOSURE:
             found = closure_find(run, o.closure, &s)
             if found == CLOSURE_UNKNOWN:
@@ -355,7 +410,7 @@ cdef uint64_t sweep_op(CheckerC* checker, const OpC* o, const uint32_t* objects,
                 continue
             if run.error:
                 break
-        if callee(checker, o, &s):
+        if callee(checker, o, objects[i], &s):
             yes |= bit
     return yes
 

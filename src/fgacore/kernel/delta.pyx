@@ -11,6 +11,8 @@ from fgacore.kernel.sets cimport (
 )
 from fgacore.kernel.side cimport TRIE_BITS, TRIE_WIDTH, BlockC, side_base
 
+cdef const uint8_t* ALL_IDS = b"\xff"
+
 cdef enum:
     FILTER_BITS_MIN = 1024
     FILTER_BITS_EACH = 8         # filter bits for each id of the delta: one untouched id in eight at most takes the slow path
@@ -21,6 +23,10 @@ cdef int filter_add(EditC* edit, SideC* side, uint32_t id) except -1 nogil:
     cdef uint32_t bits = side.filter_mask + 1 if side.filter != NULL else 0
     cdef uint32_t wanted = bits, i
     cdef uint8_t* grown
+    if edit.private:             # the filter is shared with others, and a call is short: it looks into the delta for every id
+        side.filter = <uint8_t*>ALL_IDS
+        side.filter_mask = 7
+        return 0
     if wanted == 0:
         wanted = FILTER_BITS_MIN
     while wanted < 0x40000000U and <uint64_t>side.delta_count * FILTER_BITS_EACH > wanted:
@@ -45,7 +51,7 @@ cdef int filter_add(EditC* edit, SideC* side, uint32_t id) except -1 nogil:
 
 cdef int drop_array(EditC* edit, const void* array, uint64_t stamp) except -1 nogil:
     """The edit no longer uses an array that carries no stamp itself; stamp is that of the edit that made it."""
-    if array == NULL:
+    if array == NULL or edit.private:
         return 0
     return pointers_add(&edit.discarded if stamp == edit.stamp else &edit.retired, <void*>array)
 

@@ -2,21 +2,31 @@
 
 from libc.stdlib cimport free, malloc, realloc
 
+cdef enum:
+    ARENA_BYTES = 16384          # of a chunk; a larger block has one of its own
 
-cdef int pointers_reserve(PointersC* p, size_t more) except -1 nogil:
-    """Make room, so that the next `more` additions cannot fail."""
+
+cdef bint pointers_room(PointersC* p, size_t more) noexcept nogil:
+    """Make room, so that the next `more` additions cannot fail. 0: no memory."""
     cdef size_t capacity = 2 * p.capacity if p.capacity else 8
     cdef void** items
     if p.count + more <= p.capacity:
-        return 0
+        return 1
     if capacity < p.count + more:
         capacity = p.count + more
     items = <void**>realloc(p.items, capacity * sizeof(void*))
     if items == NULL:
-        with gil:
-            raise MemoryError()
+        return 0
     p.items = items
     p.capacity = capacity
+    return 1
+
+
+cdef int pointers_reserve(PointersC* p, size_t more) except -1 nogil:
+    """The same, or MemoryError."""
+    if not pointers_room(p, more):
+        with gil:
+            raise MemoryError()
     return 0
 
 
@@ -42,6 +52,17 @@ cdef void pointers_free(PointersC* p, bint items) noexcept nogil:
 cdef void* edit_alloc(EditC* edit, size_t size) except NULL nogil:
     """A block owned by the edit until it is published, then by the versions. Its first eight bytes are the edit's stamp."""
     cdef void* block
+    cdef size_t room
+    if edit.private:
+        size = (size + 7) & ~<size_t>7
+        if <size_t>(edit.arena_end - edit.arena) < size:
+            room = size if size > ARENA_BYTES else ARENA_BYTES
+            edit.arena = <char*>edit_keep(edit, malloc(room))
+            edit.arena_end = edit.arena + room
+        block = edit.arena
+        edit.arena += size
+        (<uint64_t*>block)[0] = edit.stamp
+        return block
     pointers_reserve(&edit.fresh, 1)
     block = malloc(size)
     if block == NULL:
@@ -52,9 +73,20 @@ cdef void* edit_alloc(EditC* edit, size_t size) except NULL nogil:
     return block
 
 
+cdef void* edit_keep(EditC* edit, void* block) except NULL nogil:
+    """Take over a block that carries no stamp; NULL: it could not be had. It is freed where this fails."""
+    if block == NULL or not pointers_room(&edit.fresh, 1):
+        free(block)
+        with gil:
+            raise MemoryError()
+    edit.fresh.items[edit.fresh.count] = block
+    edit.fresh.count += 1
+    return block
+
+
 cdef int edit_replace(EditC* edit, void* block) except -1 nogil:
     """The edit no longer uses a stamped block: discard its own, retire another's."""
-    if block == NULL:
+    if block == NULL or edit.private:
         return 0
     if (<uint64_t*>block)[0] == edit.stamp:
         return pointers_add(&edit.discarded, block)

@@ -18,6 +18,9 @@ cdef enum:
     OP_CLOSURE = 3               # a member of the object's set of `table` is in the subject's closure `closure`
     OP_EXISTS = 4                # for a member of the object's set of `table`, `node` holds
     OP_CALL = 5                  # `node` holds for the object itself
+    OP_DIRECT_IF = 6             # as OP_DIRECT, OP_WILDCARD, OP_EXISTS, where the tuple's condition holds too: `table` is of conditioned tuples
+    OP_WILDCARD_IF = 7
+    OP_EXISTS_IF = 8
 
 cdef enum:
     ADMIT_WILDCARD = 0xFFFF      # no relation symbol is that large (limits.py)
@@ -41,7 +44,7 @@ cdef struct OpC:
     uint8_t ordinal              # number of this call within its node, 0 to 63; 64 and above share 63 and are not remembered as done
     uint32_t table               # table id
     uint32_t node                # callee of OP_EXISTS, OP_CALL; for OP_CLOSURE the same set walked down
-    uint32_t closure             # of OP_CLOSURE; of OP_DIRECT the number of its table among the plan's direct tables
+    uint32_t closure             # of OP_CLOSURE; of OP_DIRECT the number of its table among the plan's direct tables; of OP_*_IF the model's condition
     int32_t if_true              # operation or verdict
     int32_t if_false
 
@@ -52,6 +55,7 @@ cdef struct PlanNodeC:
     uint32_t component
     uint8_t simple               # it reads stored tuples only, so a view has nothing to say about a single question
     uint8_t uncertain            # it reaches an unstratified component, so it may be undefined: definite and possible differ
+    uint8_t conditioned          # it reaches conditioned tuples, so the answer is of one context: no view keeps it, and a condition may fail
 
 cdef struct SeedC:               # where a closure begins: the sets of `table` by the subject's id, or by 0 for a wildcard
     uint32_t table
@@ -99,6 +103,8 @@ cdef class ModelPlan:
     cdef uint64_t node_mask
     cdef readonly object source  # the compiler, asked for a kind's plan at its first use
     cdef readonly str model_id
+    cdef readonly object conditions      # the model's, as runtime/conditions.pyx makes them, or None
+    cdef readonly dict conditioned       # (object type, relation, kind of subject, condition) to the table of what the model admits
     cdef void** plain_plans      # Plan for each type symbol, held by `others`; NULL: not compiled yet or no such type
     cdef uint32_t plain_count
     cdef dict others             # kind to Plan

@@ -17,7 +17,7 @@ cdef void* array(size_t count, size_t size) except NULL:
 cdef class Plan:
     """One decision graph, for one kind of subject. `parts` is compile.py's Parts; numbers out of range are refused."""
 
-    def __cinit__(self, kind, parts, uint64_t serial=0):
+    def __cinit__(self, kind, parts, uint64_t serial=0, uint32_t condition_count=0):
         cdef PlanC* c = &self.c
         cdef uint32_t i
         cdef int32_t successor
@@ -45,16 +45,19 @@ cdef class Plan:
         c.edges = <EdgeC*>array(sum(len(edges) for edges in parts.edges), sizeof(EdgeC))
         for i, item in enumerate(parts.ops):
             c.ops[i].code, c.ops[i].under, c.ops[i].table, c.ops[i].node, c.ops[i].closure, c.ops[i].if_true, c.ops[i].if_false, c.ops[i].ordinal = item
-            c.ops[i].tail = c.ops[i].if_true == VERDICT_TRUE and c.ops[i].if_false == VERDICT_FALSE and c.ops[i].under == UNDER_NONE
+            c.ops[i].tail = c.ops[i].if_true == VERDICT_TRUE and c.ops[i].if_false == VERDICT_FALSE and c.ops[i].under == UNDER_NONE and (
+                c.ops[i].code < OP_DIRECT_IF)
             for successor in (c.ops[i].if_true, c.ops[i].if_false):
                 if successor >= <int32_t>i or successor < VERDICT_TRUE:
                     raise ValueError("a successor that is not before its operation")
-            if c.ops[i].code > OP_CALL or (c.ops[i].code >= OP_CLOSURE and c.ops[i].node >= c.node_count):
+            if c.ops[i].code > OP_EXISTS_IF or (c.ops[i].code >= OP_CLOSURE and c.ops[i].node >= c.node_count):
                 raise ValueError("an operation on no node")
+            if c.ops[i].code >= OP_DIRECT_IF and c.ops[i].closure >= condition_count:
+                raise ValueError("an operation on no condition")
             if c.ops[i].code == OP_CLOSURE and c.ops[i].closure >= c.closure_count:
                 raise ValueError("an operation on no closure")
         for i, item in enumerate(parts.nodes):
-            c.nodes[i].entry, c.nodes[i].first, c.nodes[i].component, c.nodes[i].uncertain = item
+            c.nodes[i].entry, c.nodes[i].first, c.nodes[i].component, c.nodes[i].uncertain, c.nodes[i].conditioned = item
             c.nodes[i].memo = NONE
             if c.nodes[i].first < 0 or c.nodes[i].first > <int32_t>c.op_count:
                 raise ValueError("a node whose operations begin nowhere")
@@ -64,7 +67,8 @@ cdef class Plan:
         for i in range(c.op_count):
             if c.ops[i].code == OP_DIRECT:
                 c.ops[i].closure = directs.setdefault(c.ops[i].table, len(directs))
-            if (c.ops[i].code == OP_EXISTS or c.ops[i].code == OP_CLOSURE) and c.nodes[c.ops[i].node].memo == NONE:
+            if (c.ops[i].code == OP_EXISTS or c.ops[i].code == OP_CLOSURE or c.ops[i].code == OP_EXISTS_IF) and (
+                    c.nodes[c.ops[i].node].memo == NONE and not c.nodes[c.ops[i].node].conditioned):
                 c.nodes[c.ops[i].node].memo = c.memo_count
                 c.memo_count += 1
         c.direct_count = len(directs)
@@ -121,7 +125,8 @@ cdef class ModelPlan:
     """The plans of one model: which node a relation is, and a decision graph for each kind of subject, compiled at its first use."""
 
     def __cinit__(
-            self, str model_id not None, source, dict types not None, dict relations not None, dict nodes not None, dict admissions not None):
+            self, str model_id not None, source, dict types not None, dict relations not None, dict nodes not None, dict admissions not None,
+            conditions=None):
         cdef uint64_t slots = 16, at, key
         cdef uint32_t count = max(types.values(), default=-1) + 1
         self.model_id = model_id
@@ -129,6 +134,8 @@ cdef class ModelPlan:
         self.types = types
         self.relations = relations
         self.others = {}
+        self.conditions = conditions
+        self.conditioned = {place: table for place, table in admissions.items() if place[3]}
         self.asked_relation = "\0"    # no relation is called that; None here would answer for a caller's None
         self.asked_symbol = -1
         self.plain_count = count
@@ -159,7 +166,9 @@ cdef class ModelPlan:
         self.admissions = <uint64_t*>array(slots, 8)
         self.admitted = <uint32_t*>array(slots, 4)
         self.admission_mask = slots - 1
-        for (type, relation, kind), table in admissions.items():
+        for (type, relation, kind, condition), table in admissions.items():
+            if condition:
+                continue
             key = admission_key(type, relation, kind[0], ADMIT_WILDCARD if kind[2] else 0 if kind[1] is None else kind[1] + 1)
             at = (key * <uint64_t>0x9E3779B97F4A7C15U) >> 40 & self.admission_mask
             while self.admissions[at]:
@@ -214,7 +223,7 @@ cdef class ModelPlan:
         cdef Plan plan = self.others.get(kind)
         cdef uint32_t type
         if plan is None:
-            plan = Plan(kind, self.source.parts(kind), self.source.next_serial())
+            plan = Plan(kind, self.source.parts(kind), self.source.next_serial(), 0 if self.conditions is None else len(self.conditions))
             plan = self.others.setdefault(kind, plan)
             if kind[1] is None and not kind[2]:
                 type = kind[0]

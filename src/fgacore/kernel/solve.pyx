@@ -3,11 +3,14 @@
 from libc.stdlib cimport free, realloc
 from libc.string cimport memset
 
-from fgacore.kernel.plan cimport OP_CALL, OP_CLOSURE, OP_DIRECT, OP_EXISTS, OP_SELF, OP_WILDCARD, UNDER_NONE, UNDER_ODD, VERDICT_FALSE, VERDICT_TRUE, OpC, PlanC
+from fgacore.kernel.conditions cimport OUTCOME_ERROR, OUTCOME_TRUE
+from fgacore.kernel.plan cimport (
+    OP_CALL, OP_CLOSURE, OP_DIRECT, OP_DIRECT_IF, OP_EXISTS_IF, OP_SELF, OP_WILDCARD, OP_WILDCARD_IF, UNDER_NONE, UNDER_ODD, VERDICT_FALSE, VERDICT_TRUE, OpC, PlanC,
+)
 from fgacore.kernel.sets cimport NONE, RUN, SetC, iter_next, iter_start, set_contains
 from fgacore.kernel.side cimport side_get
 from fgacore.kernel.tables cimport TableC
-from fgacore.kernel.view cimport CLOSURE_YES, ERROR_MEMORY, ERROR_WORK, closure_test, run_table
+from fgacore.kernel.view cimport CLOSURE_YES, ERROR_CONDITION, ERROR_MEMORY, ERROR_WORK, closure_test, run_table, tuple_decide
 
 cdef enum:
     KEEP_ATOMS = 4096            # memory for this many is kept between runs
@@ -57,6 +60,7 @@ cdef void solver_reset(SolverC* solver) noexcept nogil:
     solver.task_free = NONE
     solver.goal_count = 0
     solver.demand_count = 0
+    solver.failed = 0
     solver.plan = NULL
 
 
@@ -324,6 +328,15 @@ cdef bint run_task(SolverC* solver, RunC* run, uint32_t number, int32_t op, Iter
             yes = table != NULL and side_get(&table.forward, object, &s) and (o.code == OP_WILDCARD or set_contains(&s, run.subject))
             op = o.if_true if yes else o.if_false
             continue
+        if o.code == OP_DIRECT_IF or o.code == OP_WILDCARD_IF:
+            yes = 0
+            member = run.subject if o.code == OP_DIRECT_IF else 0
+            if table != NULL and side_get(&table.forward, object, &s) and (o.code == OP_WILDCARD_IF or set_contains(&s, member)):
+                yes = stands(solver, run, o, mode, object, member)
+                if run.error:
+                    return 0
+            op = o.if_true if yes else o.if_false
+            continue
         if o.code == OP_CLOSURE:
             yes = table != NULL and side_get(&table.forward, object, &s) and closure_test(run, o.closure, &s, <uint64_t>-1) == CLOSURE_YES
             if run.error:
@@ -347,7 +360,7 @@ cdef bint run_task(SolverC* solver, RunC* run, uint32_t number, int32_t op, Iter
                 continue
             iter_start(&it, &s)
         callee = o.node << 1
-        if plan.nodes[o.node].uncertain:
+        if plan.nodes[o.node].uncertain or plan.nodes[o.node].conditioned:
             callee |= mode ^ (o.under == UNDER_ODD)
         lower = plan.nodes[o.node].component
         yes = 0
@@ -365,6 +378,10 @@ cdef bint run_task(SolverC* solver, RunC* run, uint32_t number, int32_t op, Iter
                 if run.visited > run.visited_max:
                     run.error = ERROR_WORK
                     return 0
+                if o.code == OP_EXISTS_IF and not stands(solver, run, o, mode, object, member):
+                    if run.error:
+                        return 0
+                    continue
             child = atom_get(solver, callee, member)
             if child == NONE:
                 run.error = ERROR_MEMORY
@@ -408,8 +425,32 @@ cdef bint run_task(SolverC* solver, RunC* run, uint32_t number, int32_t op, Iter
             op = o.if_false
 
 
+cdef bint stands(SolverC* solver, RunC* run, const OpC* o, uint32_t mode, uint32_t object, uint32_t member) noexcept nogil:
+    """Whether a conditioned tuple counts in a mode. No, with run.error set, where the conditions cannot go on."""
+    cdef int outcome = tuple_decide(run, o, object, member)
+    if outcome == OUTCOME_ERROR:
+        solver.failed = 1
+        return mode ^ (o.under == UNDER_ODD) ^ solver.upper
+    return outcome == OUTCOME_TRUE
+
+
 cdef bint solve(SolverC* solver, RunC* run, uint32_t node, uint32_t object) noexcept nogil:
     """Whether the subject definitely holds a node on an object. On run.error the answer is no and means nothing."""
+    cdef bint yes = settle(solver, run, node, object)
+    if yes or run.error or not solver.failed:
+        return yes
+    solver_reset(solver)
+    solver.upper = 1
+    yes = settle(solver, run, node, object)
+    solver.upper = 0
+    solver_reset(solver)
+    if yes and not run.error:
+        run.error = ERROR_CONDITION
+    return 0
+
+
+cdef bint settle(SolverC* solver, RunC* run, uint32_t node, uint32_t object) noexcept nogil:
+    """Whether an atom is definitely true, in the way that solver.upper says."""
     cdef const PlanC* plan = run.plan
     cdef uint32_t root, component, task, i, atom
     cdef int32_t op

@@ -8,13 +8,16 @@ import cython
 from cpython.ref cimport PyObject
 
 from fgacore.kernel.delta cimport side_change
-from fgacore.kernel.memory cimport edit_abandon, edit_alloc, edit_replace, pointers_add, pointers_free, pointers_reserve
+from fgacore.kernel.grants cimport NEVER, grant_drop, grant_get, grant_put, grants_free
+from fgacore.kernel.memory cimport edit_abandon, edit_alloc, edit_keep, edit_replace, pointers_add, pointers_free, pointers_reserve
 from fgacore.kernel.merge cimport side_rebuild, side_swap
 from fgacore.kernel.sets cimport IterC, SetC, iter_next, iter_start, set_contains
 from fgacore.kernel.side cimport LeafC, leaves, popcount, side_bytes, side_free, side_get
 
 cdef extern from *:
     long refcount "Py_REFCNT"(PyObject*)
+
+cdef uint64_t PRIVATE_STAMP = <uint64_t>-1      # no published block has it
 
 cdef enum:
     MERGE_MIN = 4096             # changes below which a table is not merged by itself
@@ -30,12 +33,17 @@ cdef class Version:
     def __dealloc__(self):
         cdef Version following, after
         cdef uint32_t i
+        if self.own.private:
+            free(self.tables)
+            edit_abandon(&self.own)
+            return
         if self.next is None:
             # The newest: what its tables hold is reachable from no other version.
             for i in range(self.table_count):
                 if self.tables[i] != NULL:
                     side_free(&self.tables[i].forward)
                     side_free(&self.tables[i].reverse)
+                    grants_free(self.tables[i].grants)
                     free(self.tables[i])
         free(self.tables)
         pointers_free(&self.retired, True)
@@ -104,6 +112,13 @@ cdef class Version:
             out.append(value)
         return out
 
+    def stored_with(self, uint32_t table, uint32_t object, uint32_t subject):
+        """(instant of expiry or None, context as msgpack or None) of a tuple that is stored."""
+        cdef const GrantC* grant = self.grant(table, object, subject)
+        if grant == NULL:
+            return None, None
+        return None if grant.expires == NEVER else grant.expires, None if grant.context == NULL else (<const char*>grant.context.raw)[:grant.context.raw_size]
+
     def keys(self, uint32_t table, bint reverse=False):
         """The ids that have a set in one side of a table, rising: the objects, or with reverse the subjects."""
         cdef const SideC* side
@@ -149,6 +164,12 @@ cdef class Version:
         if table >= self.table_count or self.tables[table] == NULL:
             return 0
         return side_get(&self.tables[table].forward, object, &s) and set_contains(&s, subject)
+
+    cdef const GrantC* grant(self, uint32_t table, uint32_t object, uint32_t subject) noexcept nogil:
+        """What is stored with a tuple that is stored; NULL: nothing."""
+        if table >= self.table_count or self.tables[table] == NULL:
+            return NULL
+        return grant_get(self.tables[table].grants, object, subject)
 
 
 @cython.no_gc
@@ -203,9 +224,21 @@ cdef class Edit:
         cdef TableC* t = self.table_own(table)
         side_change(&self.c, &t.forward, object, subject, 0)
         side_change(&self.c, &t.reverse, subject, object, 0)
+        if t.grants != NULL:
+            grant_drop(&self.c, &t.grants, object, subject)
         t.tuple_count -= 1
         t.delta_tuples += 1
         return 0
+
+    cdef int grant(self, uint32_t table, uint32_t object, uint32_t subject, int64_t expires, const ContextC* context) except -1:
+        """Say what is stored with a tuple of the edit, in the place of what was. The context is the edit's from here on, also where this fails."""
+        cdef TableC* t
+        if context != NULL:
+            edit_keep(&self.c, <void*>context)
+        t = self.table_own(table)
+        if context != NULL or expires != NEVER:
+            return grant_put(&self.c, &t.grants, object, subject, expires, context)
+        return grant_drop(&self.c, &t.grants, object, subject)
 
     cdef int add_many(self, uint32_t table, uint64_t* by_object, uint64_t* by_subject, size_t count) except -1:
         """Store many tuples that are not stored: (object << 32 | subject) and (subject << 32 | object), each sorted and without repeats.
@@ -216,7 +249,7 @@ cdef class Edit:
         cdef SideC forward, reverse
         cdef size_t i
         pointers_reserve(&self.c.fresh, 6)       # so that a rebuilt side is never lost
-        if count >= LOT_MIN and count * LOT_FRACTION >= t.tuple_count:
+        if count >= LOT_MIN and count * LOT_FRACTION >= t.tuple_count and not self.c.private:
             with nogil:
                 side_rebuild(&t.forward, by_object, count, &forward)
                 side_swap(&self.c, &t.forward, &forward)
@@ -273,5 +306,28 @@ cdef class Edit:
         self.tables = NULL
         self.table_count = 0
         self.before.next = version
+        self.before = None
+        return version
+
+    @staticmethod
+    cdef Edit private(Version before, uint32_t table_count):
+        """An edit for one call: any number at once, beside readers and the writer."""
+        cdef Edit edit = Edit(before, PRIVATE_STAMP, table_count)
+        edit.c.private = True
+        return edit
+
+    cdef Version publish_private(self):
+        """The version of a private edit, for its call alone. It has no views, and keeps the version that it lies above."""
+        cdef Version version = Version.__new__(Version)
+        version.tables = self.tables
+        version.table_count = self.table_count
+        version.revision = self.before.revision
+        version.serial = self.before.serial
+        version.structural = self.before.structural
+        version.own = self.c
+        version.base = self.before
+        self.tables = NULL
+        self.table_count = 0
+        memset(&self.c, 0, sizeof(EditC))
         self.before = None
         return version

@@ -14,7 +14,8 @@ Only calls that hold the newest version take a view (State.begin); older ones wo
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
-from fgacore.kernel.plan cimport PlanC
+from fgacore.kernel.conditions cimport ConditionsC
+from fgacore.kernel.plan cimport OpC, PlanC
 from fgacore.kernel.sets cimport RUN, SetC
 from fgacore.kernel.tables cimport TableC
 
@@ -92,10 +93,15 @@ cdef struct RunC:                # one call for one subject: everything a traver
     uint64_t visited             # tuples looked at
     uint64_t visited_max         # for one question: from limits.py
     int error                    # ERROR_*, 0: none
+    ConditionsC* conditions      # of the call
+    bint failed                  # a walk met a condition that failed: the solver says whether the answer hangs on it
 
 cdef enum:
     ERROR_MEMORY = 1
     ERROR_WORK = 2
+    ERROR_CONDITION = 3          # the answer hangs on a condition that failed: conditions.fault
+    ERROR_CONDITION_WORK = 4     # the conditions of the call took more than their bound
+    ERROR_RAISED = 5             # what decides conditions outside has an exception to raise
 
 
 cdef inline const TableC* run_table(const RunC* run, uint32_t table) noexcept nogil:
@@ -147,6 +153,7 @@ cdef struct CacheC:
     uint32_t count               # views
 
 cdef uint32_t direct_build(RunC* run, uint32_t table, uint32_t direct, uint64_t questions) noexcept nogil
+cdef int tuple_decide(RunC* run, const OpC* o, uint32_t object, uint32_t member) noexcept nogil
 cdef bint memo_put(ViewC* view, uint32_t memo, uint32_t id, bint verdict) noexcept nogil
 cdef ViewC* cache_take(CacheC* cache, const PlanC* plan, uint64_t plan_serial, uint32_t subject, uint64_t version, uint64_t structural, bint build) noexcept
 cdef void cache_give(CacheC* cache, ViewC* view) noexcept

@@ -3,7 +3,9 @@
 from libc.stdlib cimport calloc, free, malloc, realloc
 from libc.string cimport memset
 
-from fgacore.kernel.plan cimport EdgeC, SeedC
+from fgacore.kernel.conditions cimport OUTCOME_STOP, STOP_RAISED, STOP_WORK, condition_decide
+from fgacore.kernel.grants cimport GrantC, grant_get
+from fgacore.kernel.plan cimport EdgeC, OpC, SeedC
 from fgacore.kernel.sets cimport NONE, IterC, iter_next, iter_start, set_contains
 from fgacore.kernel.side cimport side_get
 
@@ -423,3 +425,15 @@ cdef void cache_drop(CacheC* cache, uint64_t plan_serial, uint32_t subject) noex
             while view != NULL:
                 view.stale = 1
                 view = view.twin
+
+
+cdef int tuple_decide(RunC* run, const OpC* o, uint32_t object, uint32_t member) noexcept nogil:
+    """Whether the condition of a stored tuple holds: OUTCOME_*. On OUTCOME_STOP run.error says why."""
+    cdef const GrantC* grant = grant_get(run.tables[o.table].grants, object, member)
+    cdef int outcome = condition_decide(run.conditions, o.closure, grant.context if grant != NULL else NULL)
+    if outcome == OUTCOME_STOP:
+        if run.conditions.stop == STOP_WORK:
+            run.error = ERROR_CONDITION_WORK
+        else:
+            run.error = ERROR_RAISED if run.conditions.stop == STOP_RAISED else ERROR_MEMORY
+    return outcome

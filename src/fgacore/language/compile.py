@@ -18,7 +18,7 @@ __all__ = ["Compiler", "Kind", "Parts", "SymbolTable"]
 Kind = tuple[int, int | None, bool]  # type symbol, relation symbol of a userset or None, whether it is the type's wildcard
 
 # As in kernel/plan.pxd.
-OP_DIRECT, OP_WILDCARD, OP_SELF, OP_CLOSURE, OP_EXISTS, OP_CALL = range(6)
+OP_DIRECT, OP_WILDCARD, OP_SELF, OP_CLOSURE, OP_EXISTS, OP_CALL, OP_DIRECT_IF, OP_WILDCARD_IF, OP_EXISTS_IF = range(9)
 FALSE, TRUE = -1, -2
 UNDER_NONE, UNDER_ODD, UNDER_EVEN = range(3)
 ORDINAL_MAX = 63
@@ -36,6 +36,8 @@ class SymbolTable:
     types: dict[str, int] = field(default_factory=dict)
     relations: dict[str, int] = field(default_factory=dict)
     tables: dict[tuple[int, int, Kind, str], int] = field(default_factory=dict)
+    siblings: dict[tuple[int, int, Kind], list[int]] = field(default_factory=dict)  # tables that differ in their condition only: one key is in one of them
+    signatures: dict[tuple[tuple[str, str, str | None], ...], int] = field(default_factory=dict)  # numbers of conditions' lists of parameters
     plans: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def type(self, name: str) -> int:
@@ -46,7 +48,11 @@ class SymbolTable:
 
     def table(self, type: int, relation: int, kind: Kind, condition: str = "") -> int:
         """The table of the tuples of one object type, relation, kind of subject and condition."""
-        return self.tables.setdefault((type, relation, kind, condition), len(self.tables))
+        key = (type, relation, kind, condition)
+        if key not in self.tables:
+            self.tables[key] = len(self.tables)
+            self.siblings.setdefault(key[:3], []).append(self.tables[key])
+        return self.tables[key]
 
 
 @dataclass(slots=True)
@@ -54,7 +60,7 @@ class Parts:
     """One decision graph as lists, in the form that kernel.plan.Plan takes."""
 
     ops: list[tuple[int, int, int, int, int, int, int, int]]  # code, under, table, node, closure, if_true, if_false, ordinal
-    nodes: list[tuple[int, int, int, bool]]  # entry, first operation, component, uncertain
+    nodes: list[tuple[int, int, int, bool, bool]]  # entry, first operation, component, uncertain, conditioned
     unstratified: list[bool]
     groups: list[int]  # closure to group
     seeds: list[list[tuple[int, int, bool]]]  # group to (table, closure, wildcard)
@@ -62,7 +68,7 @@ class Parts:
     own_closures: list[int]
 
 
-Admission = tuple[Kind, int]  # a kind of subject that a relation admits, and the table of its tuples
+Admission = tuple[Kind, int, str]  # a kind of subject that a relation admits, the table of its tuples, and their condition or ""
 
 
 class Compiler:
@@ -78,16 +84,18 @@ class Compiler:
         self.nodes = {(self.types[t], self.relations[r]): i for (t, r), i in self.node_of.items()}
         self.rewrites: list[Rewrite] = [model.types[t].relations[r].rewrite for t, r in self.names]
         self.admissions: list[list[Admission]] = [self._admissions(t, r) for t, r in self.names]
-        self.members = {self.nodes[kind[0], kind[1]] for found in self.admissions for kind, _ in found if kind[1] is not None}
+        self.condition_numbers = {name: i for i, name in enumerate(model.conditions)}
+        self.members = {self.nodes[kind[0], kind[1]] for found in self.admissions for kind, _, _ in found if kind[1] is not None}
         self.flat = self._flat()
 
     def _admissions(self, type: str, relation: str) -> list[Admission]:
-        seen: dict[Kind, int] = {}
+        seen: dict[tuple[Kind, str], int] = {}
         for restriction in self.model.types[type].relations[relation].restrictions:
             kind = self.kind(restriction)
             if kind is not None:
-                seen[kind] = self.symbols.table(self.types[type], self.relations[relation], kind, restriction.condition or "")
-        return list(seen.items())
+                condition = restriction.condition or ""
+                seen[kind, condition] = self.symbols.table(self.types[type], self.relations[relation], kind, condition)
+        return [(kind, table, condition) for (kind, condition), table in seen.items()]
 
     def kind(self, restriction: Restriction) -> Kind | None:
         """The kind of subject that a restriction admits; None for a userset that the model does not have."""
@@ -109,7 +117,7 @@ class Compiler:
             united.append(self._united(self.rewrites[node], type, node))
         used_by: list[list[int]] = [[] for _ in united]
         for node, found in enumerate(united):
-            for m in (found or set()) | {self.nodes[kind[0], kind[1]] for kind, _ in self.admissions[node] if kind[1] is not None}:
+            for m in (found or set()) | {self.nodes[kind[0], kind[1]] for kind, _, _ in self.admissions[node] if kind[1] is not None}:
                 used_by[m].append(node)
         out: list[list[int] | None] = [None] * len(united)
         for node in self.members:
@@ -141,8 +149,8 @@ class Compiler:
         return False
 
     def _united(self, rewrite: Rewrite, type: str, node: int) -> set[int] | None:
-        if isinstance(rewrite, This):
-            return {node}
+        if isinstance(rewrite, This):  # who is in by a conditioned tuple is of one context: no closure holds it
+            return None if any(condition for _, _, condition in self.admissions[node]) else {node}
         if isinstance(rewrite, ComputedUserset):
             return {self.node_of[type, rewrite.relation]}
         if isinstance(rewrite, Union):
@@ -155,19 +163,19 @@ class Compiler:
             return out
         return None
 
-    def admitted_tables(self) -> dict[tuple[int, int, Kind], int]:
-        """The table of each (object type, relation, kind of subject) that the model admits."""
-        return {(type, relation, kind): table for (type, relation), node in self.nodes.items() for kind, table in self.admissions[node]}
+    def admitted_tables(self) -> dict[tuple[int, int, Kind, str], int]:
+        """The table of each (object type, relation, kind of subject, condition) that the model admits."""
+        return {(*name, kind, condition): table for name, node in self.nodes.items() for kind, table, condition in self.admissions[node]}
 
     def structural_tables(self) -> set[int]:
-        """The tables that shape closures and parents: of usersets, of wildcards, and those that any `from` reads."""
-        out = {table for found in self.admissions for kind, table in found if kind[1] is not None or kind[2]}
+        """The tables that shape closures and parents: of usersets, of wildcards, and those that any `from` reads. No view reads a conditioned one."""
+        out = {table for found in self.admissions for kind, table, condition in found if (kind[1] is not None or kind[2]) and not condition}
         todo = list(zip(self.rewrites, (type for type, _ in self.names), strict=True))
         while todo:
             rewrite, type = todo.pop()
             if isinstance(rewrite, TupleToUserset):
                 tupleset = self.node_of.get((type, rewrite.tupleset))
-                out |= {table for _, table in self.admissions[tupleset]} if tupleset is not None else set()
+                out |= {table for _, table, condition in self.admissions[tupleset] if not condition} if tupleset is not None else set()
             elif isinstance(rewrite, Difference):
                 todo += [(rewrite.base, type), (rewrite.subtract, type)]
             elif isinstance(rewrite, (Union, Intersection)):
@@ -192,6 +200,7 @@ class _Graph:
         self.asking = compiler.nodes.get((kind[0], kind[1])) if kind[1] is not None else None
         self.wildcard: Kind | None = (kind[0], None, True) if kind[1] is None else None
         self.reached = self._reached()
+        self.conditioned = self._conditioned() if compiler.condition_numbers else [False] * len(compiler.names)
         self.closures: dict[int, int] = {
             node: i for i, node in enumerate(sorted(m for m in compiler.members if compiler.flat[m] is not None and self.reached[m]))
         }
@@ -224,11 +233,11 @@ class _Graph:
         while todo:
             rewrite = todo.pop()
             if isinstance(rewrite, This):
-                out |= {compiler.nodes[kind[0], kind[1]] for kind, _ in compiler.admissions[node] if kind[1] is not None}
+                out |= {compiler.nodes[kind[0], kind[1]] for kind, _, _ in compiler.admissions[node] if kind[1] is not None}
             elif isinstance(rewrite, ComputedUserset):
                 out.add(compiler.node_of[type, rewrite.relation])
             elif isinstance(rewrite, TupleToUserset):
-                out |= {callee for callee, _ in self._parents(type, rewrite)}
+                out |= {callee for callee, _, _ in self._parents(type, rewrite)}
             elif isinstance(rewrite, Difference):
                 todo += [rewrite.base, rewrite.subtract]
             else:
@@ -238,47 +247,91 @@ class _Graph:
     def _holds(self, rewrite: Rewrite, node: int, reached: list[bool]) -> bool:
         compiler, (type, _) = self.compiler, self.compiler.names[node]
         if isinstance(rewrite, This):
-            for kind, _table in compiler.admissions[node]:
+            for kind, _, _ in compiler.admissions[node]:
                 if kind in (self.kind, self.wildcard) or (kind[1] is not None and reached[compiler.nodes[kind[0], kind[1]]]):
                     return True
             return False
         if isinstance(rewrite, ComputedUserset):
             return reached[compiler.node_of[type, rewrite.relation]]
         if isinstance(rewrite, TupleToUserset):
-            return any(reached[callee] for callee, _ in self._parents(type, rewrite))
+            return any(reached[callee] for callee, _, _ in self._parents(type, rewrite))
         if isinstance(rewrite, Difference):
             return self._holds(rewrite.base, node, reached)
         every: Callable[..., bool] = any if isinstance(rewrite, Union) else all
         return every(self._holds(child, node, reached) for child in rewrite.children)
 
-    def _parents(self, type: str, rewrite: TupleToUserset) -> list[tuple[int, int]]:
-        """The (callee, table) pairs of `relation from tupleset`: one for each plain type of the tupleset that has the relation."""
+    def _parents(self, type: str, rewrite: TupleToUserset) -> list[tuple[int, int, str]]:
+        """(callee, table, condition) of `relation from tupleset`: for each plain type of the tupleset that has the relation."""
         compiler = self.compiler
         tupleset = compiler.node_of.get((type, rewrite.tupleset))
         relation = compiler.relations.get(rewrite.relation)
         if tupleset is None or relation is None:
             return []
         out = []
-        for kind, table in compiler.admissions[tupleset]:
+        for kind, table, condition in compiler.admissions[tupleset]:
             callee = compiler.nodes.get((kind[0], relation))
             if kind[1] is None and not kind[2] and callee is not None:
-                out.append((callee, table))
+                out.append((callee, table, condition))
         return out
+
+    def _conditioned(self) -> list[bool]:
+        """The nodes that read conditioned tuples, or call one that does."""
+        compiler = self.compiler
+        out = [any(condition for _, _, condition in found) for found in compiler.admissions]
+        mentioned_by: list[list[int]] = [[] for _ in out]
+        for node, (type, _) in enumerate(compiler.names):
+            for callee in self._mentions(node):
+                mentioned_by[callee].append(node)
+            out[node] |= any(condition for found in self._tuplesets(type, compiler.rewrites[node]) for _, _, condition in found)
+        todo = [node for node, found in enumerate(out) if found]
+        while todo:
+            for node in mentioned_by[todo.pop()]:
+                if not out[node]:
+                    out[node] = True
+                    todo.append(node)
+        return out
+
+    def _tuplesets(self, type: str, rewrite: Rewrite) -> list[list[tuple[int, int, str]]]:
+        """What each `from` of a rewrite reads."""
+        if isinstance(rewrite, TupleToUserset):
+            return [self._parents(type, rewrite)]
+        if isinstance(rewrite, Difference):
+            return self._tuplesets(type, rewrite.base) + self._tuplesets(type, rewrite.subtract)
+        if isinstance(rewrite, (Union, Intersection)):
+            return [found for child in rewrite.children for found in self._tuplesets(type, child)]
+        return []
+
+    def _unsure(self, rewrite: Rewrite, node: int) -> bool:
+        """Whether a part of a node's rewrite may hang on a condition: then it is asked after what does not."""
+        compiler, (type, _) = self.compiler, self.compiler.names[node]
+        if isinstance(rewrite, This):
+            found = compiler.admissions[node]
+            return any(condition for _, _, condition in found) or any(
+                self.conditioned[compiler.nodes[kind[0], kind[1]]] for kind, _, _ in found if kind[1] is not None)
+        if isinstance(rewrite, ComputedUserset):
+            return self.conditioned[compiler.node_of[type, rewrite.relation]]
+        if isinstance(rewrite, TupleToUserset):
+            return any(condition or self.conditioned[callee] for callee, _, condition in self._parents(type, rewrite))
+        if isinstance(rewrite, Difference):
+            return self._unsure(rewrite.base, node) or self._unsure(rewrite.subtract, node)
+        return any(self._unsure(child, node) for child in rewrite.children)
 
     # ---- operations ----
 
     def _emit(self, code: int, under: int, table: int, node: int, closure: int, if_true: int, if_false: int) -> int:
         ordinal = ORDINAL_MAX
-        if code >= OP_CLOSURE:
+        if OP_CLOSURE <= code <= OP_CALL or code == OP_EXISTS_IF:
             ordinal = min(len(self.calls[self.current]), ORDINAL_MAX)
             self.calls[self.current].append((node, under != UNDER_NONE))
         self.ops.append((code, under, table, node, closure, if_true, if_false, ordinal))
         return len(self.ops) - 1
 
-    def _call(self, table: int, callee: int, under: int, if_true: int, if_false: int) -> int:
+    def _call(self, table: int, callee: int, condition: str, under: int, if_true: int, if_false: int) -> int:
         """Does any member of the object's set in `table` hold `callee`?"""
         if not self.reached[callee]:
             return if_false
+        if condition:
+            return self._emit(OP_EXISTS_IF, under, table, callee, self.compiler.condition_numbers[condition], if_true, if_false)
         if callee in self.closures:
             return self._emit(OP_CLOSURE, under, table, callee, self.closures[callee], if_true, if_false)
         return self._emit(OP_EXISTS, under, table, callee, 0, if_true, if_false)
@@ -299,7 +352,7 @@ class _Graph:
     def _wire(self, rewrite: Rewrite, node: int, under: int, if_true: int, if_false: int) -> int:
         compiler, (type, _) = self.compiler, self.compiler.names[node]
         if isinstance(rewrite, This):
-            return self._this(node, under, if_true, if_false)
+            return self._this(node, False, under, if_true, self._this(node, True, under, if_true, if_false))
         if isinstance(rewrite, ComputedUserset):
             callee = compiler.node_of[type, rewrite.relation]
             if not self.reached[callee]:
@@ -312,13 +365,17 @@ class _Graph:
             self.inlined.pop()
             return entry
         if isinstance(rewrite, TupleToUserset):
-            for callee, table in reversed(self._parents(type, rewrite)):
-                if_false = self._call(table, callee, under, if_true, if_false)
+            parents = self._parents(type, rewrite)
+            for callee, table, condition in sorted(reversed(parents), key=lambda parent: bool(parent[2] or self.conditioned[parent[0]]), reverse=True):
+                if_false = self._call(table, callee, condition, under, if_true, if_false)
             return if_false
         if isinstance(rewrite, Union):
-            for child in sorted(rewrite.children, key=lambda child: self._cost(child, node), reverse=True):
+            children = [child for child in rewrite.children if not isinstance(child, This)]
+            if len(children) < len(rewrite.children):  # its conditioned tuples after all the rest
+                if_false = self._this(node, True, under, if_true, if_false)
+            for child in sorted(children, key=lambda child: self._cost(child, node), reverse=True):
                 if_false = self._rewrite(child, node, under, if_true, if_false)
-            return if_false
+            return self._this(node, False, under, if_true, if_false) if len(children) < len(rewrite.children) else if_false
         if isinstance(rewrite, Intersection):
             if not self._holds(rewrite, node, self.reached):
                 return if_false
@@ -328,30 +385,38 @@ class _Graph:
         if not self._holds(rewrite.base, node, self.reached):
             return if_false
         deeper = UNDER_EVEN if under == UNDER_ODD else UNDER_ODD
+        if self._unsure(rewrite.base, node) and not self._unsure(rewrite.subtract, node):
+            return self._rewrite(rewrite.subtract, node, deeper, if_false, self._rewrite(rewrite.base, node, under, if_true, if_false))
         return self._rewrite(rewrite.base, node, under, self._rewrite(rewrite.subtract, node, deeper, if_false, if_true), if_false)
 
-    def _this(self, node: int, under: int, if_true: int, if_false: int) -> int:
-        later = []
-        for kind, table in self.compiler.admissions[node]:
-            if kind[1] is not None:
-                callee = self.compiler.nodes[kind[0], kind[1]]
-                later.append((callee not in self.closures, callee, table))
-        for _, callee, table in sorted(later, reverse=True):  # closures before walks
-            if_false = self._call(table, callee, under, if_true, if_false)
-        for kind, table in reversed(self.compiler.admissions[node]):
-            if kind == self.kind and kind[1] is None and not kind[2]:
-                if_false = self._emit(OP_DIRECT, under, table, 0, 0, if_true, if_false)
-            elif kind == self.wildcard:
-                if_false = self._emit(OP_WILDCARD, under, table, 0, 0, if_true, if_false)
-            elif kind == self.kind:  # the asking userset itself is stored
-                if_false = self._emit(OP_DIRECT, under, table, 0, 0, if_true, if_false)
+    def _this(self, node: int, unsure: bool, under: int, if_true: int, if_false: int) -> int:
+        """The tuples stored on a node: those that may hang on a condition, or those that do not."""
+        compiler, later = self.compiler, []
+        admissions = []
+        for kind, table, condition in compiler.admissions[node]:
+            callee = None if kind[1] is None else compiler.nodes[kind[0], kind[1]]
+            if callee is not None and unsure == bool(condition or self.conditioned[callee]):
+                later.append((callee not in self.closures, callee, table, condition))
+            if unsure == bool(condition):
+                admissions.append((kind, table, compiler.condition_numbers[condition] if condition else 0))
+        for _, callee, table, condition in sorted(later, reverse=True):  # closures before walks
+            if_false = self._call(table, callee, condition, under, if_true, if_false)
+        for kind, table, number in reversed(admissions):
+            if kind == self.wildcard:
+                if_false = self._emit(OP_WILDCARD_IF if unsure else OP_WILDCARD, under, table, 0, number, if_true, if_false)
+            elif kind == self.kind:  # the asking userset itself may be stored
+                if_false = self._emit(OP_DIRECT_IF if unsure else OP_DIRECT, under, table, 0, number, if_true, if_false)
         return if_false
 
-    def _cost(self, rewrite: Rewrite, node: int) -> int:
-        """Cheap operands are asked first: stored tuples, relations of the object, of its parents; last the node's own, which needs no frame there."""
+    def _cost(self, rewrite: Rewrite, node: int) -> tuple[bool, int]:
+        """Cheap operands are asked first: stored tuples, relations of the object, of its parents; last the node's own, which needs no frame there.
+
+        What may hang on a condition comes after what does not.
+        """
+        unsure = self._unsure(rewrite, node)
         if isinstance(rewrite, TupleToUserset):
-            return 4 if rewrite.relation == self.compiler.names[node][1] else 3
-        return {This: 0, ComputedUserset: 1}.get(type(rewrite), 2)
+            return unsure, 4 if rewrite.relation == self.compiler.names[node][1] else 3
+        return unsure, {This: 0, ComputedUserset: 1}.get(type(rewrite), 2)
 
     def parts(self) -> Parts:
         entries, firsts = [], []
@@ -367,7 +432,12 @@ class _Graph:
         for c, node in sorted((c, node) for node, c in enumerate(component)):
             if any(uncertain[component[callee]] for callee, _ in self.calls[node]):
                 uncertain[c] = True
-        nodes = [(entries[n], firsts[n], c, uncertain[c]) for n, c in enumerate(component)]
+        conditioned = [False] * len(unstratified)
+        for c, node in sorted((c, node) for node, c in enumerate(component)):
+            own = any(op[0] >= OP_DIRECT_IF for op in self.ops[firsts[node] : entries[node] + 1])
+            if own or any(conditioned[component[callee]] for callee, _ in self.calls[node]):
+                conditioned[c] = True
+        nodes = [(entries[n], firsts[n], c, uncertain[c], conditioned[c]) for n, c in enumerate(component)]
         groups, seeds, edges = self._closures()
         # The asking userset is in its own relation and in every relation that unites it, on its own object.
         own = [] if self.asking is None else [closure for node, closure in self.closures.items() if self.asking in self._all_united(node)]
@@ -430,7 +500,7 @@ class _Graph:
             for stored in compiler.flat[node] or ():
                 if stored != node and stored in self.closures:
                     group[find(closure)] = find(self.closures[stored])
-                for kind, table in compiler.admissions[stored]:
+                for kind, table, _ in compiler.admissions[stored]:
                     if kind == self.wildcard:
                         seeds.append((table, closure, True))
                     elif kind == self.kind:

@@ -127,7 +127,11 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A condition as parsed: its parameters and the text of its CEL expression."""
+    """A condition as parsed: its parameters and the text of its CEL expression.
+
+    The lines of the expression are lines of the source, and its columns too, but for those of the first line, which begins at
+    `expression_position`.
+    """
 
     name: str
     parameters: dict[str, Parameter]
@@ -135,6 +139,7 @@ class Condition:
     module: str = ""
     file: str = ""
     position: Position = _position()
+    expression_position: Position = _position()
 
 
 @dataclass(frozen=True, slots=True)

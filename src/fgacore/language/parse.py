@@ -44,6 +44,7 @@ PARAMETER_CONTAINERS = frozenset({"list", "map"})
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]*|[A-Za-z_][A-Za-z0-9_]*(?:[./\-][A-Za-z0-9_]+)*", re.ASCII)
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_\-]*", re.ASCII)
 _VERSION = re.compile(r"[0-9]+\.[0-9]+")
+_BLANK = re.compile(r"(?:\s|(?<![^ \t\f\n])#[^\n]*)*")
 _NOT = re.compile(r"[ \t\f]+not(?![A-Za-z0-9_./\-])")
 
 # Words that begin a line: where one is found amid a construct, the construct was left unfinished.
@@ -427,6 +428,7 @@ class _Parser:
         parameters = self.parameters(name)
         if scanner.kind != "{":
             self.fail("expected `{`")
+        opened, start = scanner.position, scanner.end
         expression = scanner.body()
         if not expression:
             self.fail("expected an expression")
@@ -440,7 +442,15 @@ class _Parser:
         if len(source.conditions) >= limits.MODEL_CONDITIONS_MAX:
             raise LimitError(f"the model has more than {limits.MODEL_CONDITIONS_MAX} conditions (MODEL_CONDITIONS_MAX)")
         file = self.file if source.module else ""
-        source.conditions[name] = Condition(name, parameters, expression, source.module, file, position)
+        place = self.place_behind(opened, start)
+        source.conditions[name] = Condition(name, parameters, expression, source.module, file, position, place)
+
+    def place_behind(self, opened: Position, start: int) -> Position:
+        """The first place behind a brace, which is at `opened` and ends at the offset `start`, that is neither blank nor comment."""
+        text = self.scanner.text
+        blank = _BLANK.match(text, start)
+        first = blank.end() if blank else start
+        return opened[0] + text.count("\n", start, first), first - text.rfind("\n", 0, first)
 
     def parameters(self, condition: str) -> dict[str, Parameter]:
         """From behind the `(` to behind the `)`; may run over several lines."""

@@ -7,6 +7,7 @@ from cpython.list cimport PyList_New
 
 from fgacore.errors import FgaError, LimitError, RequestError
 from fgacore.kernel.check cimport SWEEP, ask, sweep
+from fgacore.kernel.conditions cimport FAILED_NOT
 from fgacore.kernel.names cimport FIND_MANY, names_find_many
 from fgacore.kernel.plan cimport NO_NODE, NO_TYPE, node_find
 from fgacore.kernel.sets cimport NONE
@@ -100,10 +101,11 @@ cdef uint32_t answer_group(CheckerC* checker, uint32_t node, const uint32_t* ids
     cdef uint32_t i
     checker.run.visited_max = checker.run.visited + bound
     sweep(checker, node, ids, count, answers)
-    if checker.run.error:        # together they passed the bound of one: one by one, then
+    if checker.run.error:        # together they passed the bound of one, or one hangs on a condition that failed: one by one, then
         checker.run.error = 0
         for i in range(count):
             checker.run.visited_max = checker.run.visited + bound
+            checker.conditions.fault.kind = FAILED_NOT
             answers[i] = ask(checker, node, ids[i])
             if checker.run.error:
                 checker.run.visited_max = bound

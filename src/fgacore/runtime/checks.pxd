@@ -5,7 +5,9 @@ from libc.stdint cimport uint32_t
 from fgacore.kernel.plan cimport ModelPlan, Plan
 from fgacore.kernel.tables cimport Version
 from fgacore.runtime.batch cimport BatchC
+from fgacore.runtime.overlay cimport Overlay
 from fgacore.runtime.state cimport Checker, State
+from fgacore.runtime.writes cimport Writer
 
 cdef struct AskerC:              # a subject, resolved
     uint32_t id                  # of the subject; of an asking userset, of its object. Where nothing mentions it NONE, and GHOST for a userset's
@@ -14,7 +16,8 @@ cdef struct AskerC:              # a subject, resolved
 
 
 cdef class Checks:
-    cdef State state
+    cdef readonly State _state
+    cdef readonly Writer _writer
     cdef Plan asker_by_id(self, ModelPlan model, object subject_id, object subject_type, AskerC* asker)
     cdef int answer_missing(
         self, Checker checker, ModelPlan model, int symbol, object relation, list items, const AskerC* asker, BatchC* batch, Py_ssize_t i) except -1
@@ -23,10 +26,16 @@ cdef class Checks:
     cdef int fresh(self, object at_least) except -1
     cdef str type_of(self, object type)
     cdef Plan asker(self, ModelPlan model, object subject, AskerC* asker)
-    cdef Plan asker_slow(self, ModelPlan model, object subject, const char* text, Py_ssize_t length, AskerC* asker)
+    cdef Plan asker_slow(self, ModelPlan model, object subject, const char* text, Py_ssize_t length, AskerC* asker, Overlay overlay)
+    cdef uint32_t name_id(self, Overlay overlay, const char* text, Py_ssize_t length) noexcept
     cdef ModelPlan model_for(self, object model_id, object at_least)
-    cdef object check_long(self, Version version, Plan plan, uint32_t subject, uint32_t node, uint32_t id)
+    cdef object check_long(self, Version version, ModelPlan model, Plan plan, uint32_t subject, uint32_t node, uint32_t id, object context)
+    cdef object check_over(self, Version version, ModelPlan model, object subject, object relation, object object, object context, Overlay overlay)
+    cdef object check_objects_over(
+        self, ModelPlan model, object subject, object relation, list items, object context, object contextual_tuples)
+    cdef object batch_over(self, ModelPlan model, list items, object context, object contextual_tuples)
+    cdef bint answer_question(self, Version version, ModelPlan model, object item, object context, list contextual_tuples, Overlay overlay) except -1
     cdef int target(self, ModelPlan model, int relation, object relation_text, object object, const AskerC* asker, uint32_t* node, uint32_t* id) except -1
     cdef int target_slow(
         self, ModelPlan model, int relation, object relation_text, object object, const char* text, Py_ssize_t length,
-        const AskerC* asker, uint32_t* node, uint32_t* id) except -1
+        const AskerC* asker, uint32_t* node, uint32_t* id, Overlay overlay) except -1

@@ -6,9 +6,14 @@ from numpy.typing import NDArray
 
 from fgacore.results import BatchResult
 from fgacore.runtime.state import State
+from fgacore.runtime.writes import Writer
 from fgacore.tuples import Question, Triple, Tuple
 
 class Checks:
+    @property
+    def _state(self) -> State: ...
+    @property
+    def _writer(self) -> Writer: ...
     def __init__(self, state: State) -> None: ...
     def check(
         self,

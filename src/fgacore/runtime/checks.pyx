@@ -4,6 +4,7 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcmp, memset
 
+from collections.abc import Mapping
 from operator import index
 
 from cpython.buffer cimport PyBUF_C_CONTIGUOUS, PyBUF_FORMAT, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer
@@ -12,17 +13,18 @@ from cpython.ref cimport PyObject
 import numpy
 
 from fgacore.errors import FgaError, LimitError, RequestError, StoreError, quote
-from fgacore.kernel.check cimport UNKNOWN, YES, ask, ask_simple
+from fgacore.kernel.check cimport CHAIN_SINGLE, NO, UNKNOWN, YES, ask, ask_bounded, ask_simple
 from fgacore.kernel.names cimport NameC, names_find
 from fgacore.kernel.plan cimport NO_NODE, relation_find
 from fgacore.kernel.sets cimport GHOST, NONE
-from fgacore.kernel.view cimport ERROR_WORK
-from fgacore.limits import BATCH_ITEMS_MAX, CHECK_WORK_MAX
+from fgacore.kernel.view cimport ERROR_CONDITION, ERROR_CONDITION_WORK, ERROR_RAISED, ERROR_WORK
+from fgacore.limits import BATCH_ITEMS_MAX, CHECK_WORK_MAX, CONDITION_WORK_MAX
 from fgacore.results import BatchResult
 from fgacore.runtime.batch cimport NAME_BYTES, answer_ids, answer_run, answer_texts, batch_items, batch_list, batch_open, batch_text, find_targets
 from fgacore.runtime.gate cimport fga_gate_enter, fga_gate_leave, fga_gate_return, fga_gate_wait
+from fgacore.runtime.overlay cimport overlay_make
 from fgacore.runtime.text cimport SHAPE_BAD, SHAPE_PLAIN, SHAPE_USERSET, SHAPE_WILDCARD, ShapeC, fga_ascii, refuse, shape_read, text_of
-from fgacore.tuples import Question
+from fgacore.tuples import Question, Tuple
 
 cdef extern from "Python.h":
     PyObject* PyList_GET_ITEM(object items, Py_ssize_t i)
@@ -35,23 +37,23 @@ cdef enum:
     NOGIL_ITEMS = 64             # a batch of so many is worth the 40 ns of letting the GIL go
 
 
-cdef object unsupported(str what):
-    return RequestError(f"{what} not supported yet", code="not_supported")
+cdef inline bint given(object contextual_tuples) noexcept:
+    """Whether there are contextual tuples; what is no list of them is refused where they are read."""
+    return contextual_tuples is not NOTHING and contextual_tuples is not None and not (
+        (type(contextual_tuples) is list or type(contextual_tuples) is tuple) and not contextual_tuples)
 
 
-cdef int refuse_extras(object context, object contextual_tuples) except -1:
-    """What this engine cannot take into account is an error, never ignored."""
-    if context is not None:
-        raise unsupported("a context is")
-    if contextual_tuples is not None and not (isinstance(contextual_tuples, (list, tuple)) and len(contextual_tuples) == 0):
-        raise unsupported("contextual tuples are")
-    return 0
-
-
-cdef object kernel_error(int error):
-    """The exception of a kernel's error code."""
+cdef object kernel_error(Checker checker):
+    """The exception of what a call ran into."""
+    cdef int error = checker.c.run.error
     if error == ERROR_WORK:
         return LimitError(f"the question touches more than {CHECK_WORK_MAX} tuples (CHECK_WORK_MAX)", code="limit_exceeded")
+    if error == ERROR_CONDITION_WORK:
+        return LimitError(f"the conditions of the call take more than {CONDITION_WORK_MAX} steps (CONDITION_WORK_MAX)", code="limit_exceeded")
+    if error == ERROR_CONDITION:
+        return checker.request.error()
+    if error == ERROR_RAISED:
+        return checker.request.raised
     return MemoryError()
 
 
@@ -64,7 +66,8 @@ cdef class Checks:
     """What answers questions. Thread-safe: readers never block, and each call sees one revision."""
 
     def __cinit__(self, State state not None, *args, **kwargs):
-        self.state = state
+        self._state = state
+        self._writer = Writer(state)
 
     # ---- from texts to ids ----
 
@@ -76,16 +79,24 @@ cdef class Checks:
         asker.own = NULL
         asker.own_length = 0
         if 0 < length < 65536:
-            entry = names_find(&self.state.names.c, text, <uint32_t>length)
+            entry = names_find(&self._state.names.c, text, <uint32_t>length)
             if entry != NULL and entry.type < model.plain_count and model.plain_plans[entry.type] != NULL:
                 asker.id = entry.id
                 return <Plan>model.plain_plans[entry.type]
-        return self.asker_slow(model, subject, text, length, asker)
+        return self.asker_slow(model, subject, text, length, asker, None)
 
-    cdef Plan asker_slow(self, ModelPlan model, object subject, const char* text, Py_ssize_t length, AskerC* asker):
-        """A userset, a wildcard, a name that nothing mentions, the first question of a kind; or an error."""
-        cdef ShapeC shape
+    cdef uint32_t name_id(self, Overlay overlay, const char* text, Py_ssize_t length) noexcept:
+        """The id of a name, first among those that only the call knows; NONE: nothing mentions it."""
         cdef const NameC* entry
+        cdef uint32_t id = overlay.find(text, <uint32_t>length) if overlay is not None else NONE
+        if id != NONE:
+            return id
+        entry = names_find(&self._state.names.c, text, <uint32_t>length)
+        return entry.id if entry != NULL else NONE
+
+    cdef Plan asker_slow(self, ModelPlan model, object subject, const char* text, Py_ssize_t length, AskerC* asker, Overlay overlay):
+        """A userset, a wildcard, a name that nothing mentions or only the call does, the first question of a kind; or an error."""
+        cdef ShapeC shape
         cdef int kind = shape_read(text, length, &shape)
         if kind == SHAPE_BAD:
             raise refuse("subject", subject)
@@ -97,15 +108,17 @@ cdef class Checks:
         if kind == SHAPE_WILDCARD:
             asker.id = 0         # the one subject of a wildcard's tables
             return model.plan_of((type, None, True))
-        entry = names_find(&self.state.names.c, text, shape.end)
+        asker.id = self.name_id(overlay, text, shape.end)
+        asker.own = NULL
+        asker.own_length = 0
         if kind == SHAPE_PLAIN:
-            asker.id = entry.id if entry != NULL else NONE
             return model.plan_of((type, None, False))
         relation_name = text[shape.end + 1:shape.length].decode()
         relation = model.relations.get(relation_name)
         if relation is None or model.node_find(type, relation) == NO_NODE:
             raise RequestError(f"the type {quote(type_name)} has no relation {quote(relation_name)}", code="relation_not_found")
-        asker.id = entry.id if entry != NULL else GHOST
+        if asker.id == NONE:
+            asker.id = GHOST
         asker.own = text
         asker.own_length = shape.end
         return model.plan_of((type, relation, False))
@@ -116,17 +129,17 @@ cdef class Checks:
         cdef const char* text = text_of(object, &length, "object")
         cdef const NameC* entry
         if 0 < length < 65536 and relation >= 0:
-            entry = names_find(&self.state.names.c, text, <uint32_t>length)
+            entry = names_find(&self._state.names.c, text, <uint32_t>length)
             if entry != NULL:
                 node[0] = model.node_find(entry.type, <uint32_t>relation)
                 if node[0] != NO_NODE:
                     id[0] = GHOST if is_own_ghost(asker, text, length) else entry.id
                     return 0
-        return self.target_slow(model, relation, relation_text, object, text, length, asker, node, id)
+        return self.target_slow(model, relation, relation_text, object, text, length, asker, node, id, None)
 
     cdef int target_slow(
             self, ModelPlan model, int relation, object relation_text, object object, const char* text, Py_ssize_t length,
-            const AskerC* asker, uint32_t* node, uint32_t* id) except -1:
+            const AskerC* asker, uint32_t* node, uint32_t* id, Overlay overlay) except -1:
         cdef ShapeC shape
         if shape_read(text, length, &shape) != SHAPE_PLAIN:
             raise refuse("object", object)
@@ -137,9 +150,10 @@ cdef class Checks:
         node[0] = model.node_find(type, <uint32_t>relation) if relation >= 0 else NO_NODE
         if node[0] == NO_NODE:
                 raise RequestError(f"the type {quote(type_name)} has no relation {quote(relation_text)}", code="relation_not_found")
-        id[0] = NONE
         if asker.own != NULL and asker.own_length == length and memcmp(asker.own, text, length) == 0:
             id[0] = asker.id     # by text: it may have been interned since the one or the other was looked up
+        else:
+            id[0] = NONE if overlay is None else self.name_id(overlay, text, length)
         return 0
 
     # ---- questions ----
@@ -156,46 +170,66 @@ cdef class Checks:
         """
         cdef AskerC asker
         cdef uint32_t node = 0, id = 0
-        cdef State state = self.state
-        cdef ModelPlan model = state.model
+        cdef State state = self._state
+        cdef ModelPlan model
         cdef Plan plan
-        cdef Version version = state.version     # before the names: what is interned later is in none of its tables
+        cdef Version version
         cdef int answer
-        if context is not None or contextual_tuples is not NOTHING:
-            refuse_extras(context, contextual_tuples)
+        if state.ticking:
+            self._writer.tick()
+        model = state.model
+        version = state.version      # before the names: what is interned later is in none of its tables
         if model is None or model_id is not None or at_least is not None:
             model = self.model_for(model_id, at_least)
+        if given(contextual_tuples):
+            return self.check_over(version, model, subject, relation, object, context, overlay_make(state, model, version, contextual_tuples))
         plan = self.asker(model, subject, &asker)
         self.target(model, relation_find(model, relation), relation, object, &asker, &node, &id)
+        if context is not None or plan.c.nodes[node].conditioned:
+            return self.check_long(version, model, plan, asker.id, node, id, context)
         answer = state.ask_single(version, plan, asker.id, node, id)
         if answer == UNKNOWN:
-            return self.check_long(version, plan, asker.id, node, id)
+            return self.check_long(version, model, plan, asker.id, node, id, None)
         state.checks += 1
         return answer == YES
 
-    cdef object check_long(self, Version version, Plan plan, uint32_t subject, uint32_t node, uint32_t id):
-        """A question that a bounded walk does not answer: without the GIL, however long it takes."""
-        cdef Checker checker = self.state.take()
-        cdef bint answer
+    cdef object check_long(self, Version version, ModelPlan model, Plan plan, uint32_t subject, uint32_t node, uint32_t id, object context):
+        """A question that a bounded walk of stored tuples does not answer: it may hang on conditions, or take long; the latter without the GIL."""
+        cdef Checker checker = self._state.take()
+        cdef int answer
         checker.version = version
         try:
-            self.state.begin(checker, plan, subject, False)
-            with nogil:
-                answer = ask(&checker.c, node, id)
+            self._state.begin(checker, plan, subject, False)
+            self._state.prepare(checker, model, context)
+            answer = ask_bounded(&checker.c, node, id, CHAIN_SINGLE)
+            if answer == UNKNOWN and not checker.c.run.error:
+                with nogil:
+                    answer = YES if ask(&checker.c, node, id) else NO
             if checker.c.run.error:
-                raise kernel_error(checker.c.run.error)
-            self.state.checks += 1
-            return answer
+                raise kernel_error(checker)
+            self._state.checks += 1
+            return answer == YES
         finally:
-            self.state.give(checker)
+            self._state.give(checker)
+
+    cdef object check_over(self, Version version, ModelPlan model, object subject, object relation, object object, object context, Overlay overlay):
+        """A question over contextual tuples."""
+        cdef AskerC asker
+        cdef uint32_t node = 0, id = 0
+        cdef Py_ssize_t length = 0
+        cdef const char* text = text_of(subject, &length, "subject")
+        cdef Plan plan = self.asker_slow(model, subject, text, length, &asker, overlay)
+        text = text_of(object, &length, "object")
+        self.target_slow(model, relation_find(model, relation), relation, object, text, length, &asker, &node, &id, overlay)
+        return self.check_long(overlay.version, model, plan, asker.id, node, id, context)
 
     cdef ModelPlan model_for(self, object model_id, object at_least):
         """The model asked for, or the newest; the store open, and as new as asked."""
-        if not self.state.open:
+        if not self._state.open:
             raise StoreError("the engine is closed", code="closed")
         if at_least is not None:
             self.fresh(at_least)
-        return self.state.plan(model_id)
+        return self._state.plan(model_id)
 
     def check_objects(self, subject, relation, objects, *, context=None, contextual_tuples=(), model_id=None, at_least=None):
         """Whether `subject` holds `relation` on each of `objects`: a list of bool, in their order, all of one revision.
@@ -213,43 +247,47 @@ cdef class Checks:
         cdef uint64_t entry
         cdef int symbol
         cdef list items
-        if context is not None or contextual_tuples is not NOTHING:
-            refuse_extras(context, contextual_tuples)
         items = batch_items(objects, "objects")
+        if self._state.ticking:
+            self._writer.tick()
+        if given(contextual_tuples):
+            return self.check_objects_over(self.model_for(model_id, at_least), subject, relation, items, context, contextual_tuples)
         memset(&batch, 0, sizeof(batch))
-        checker = self.state.take()
+        checker = self._state.take()
         try:
             model = self.model_for(model_id, at_least)
+            if context is not None or model.conditions is not None:
+                self._state.prepare(checker, model, context)
             plan = self.asker(model, subject, &asker)
             symbol = relation_find(model, relation)
             batch_open(&batch, len(items))
-            entry = fga_gate_enter(&self.state.gate) if batch.count >= NOGIL_ITEMS else 0
+            entry = fga_gate_enter(&self._state.gate) if batch.count >= NOGIL_ITEMS else 0
             for i in range(batch.count):
                 batch.texts[i] = fga_ascii(PyList_GET_ITEM(items, i), &length)
                 if batch.texts[i] != NULL and length < NAME_BYTES:
                     batch.lengths[i] = <uint32_t>length
                 else:
                     batch_text(&batch, i, <object>PyList_GET_ITEM(items, i))
-            self.state.begin(checker, plan, asker.id, batch.count >= BUILD_ITEMS)
+            self._state.begin(checker, plan, asker.id, batch.count >= BUILD_ITEMS)
             own = asker.own if asker.id == GHOST else NULL
             if batch.count >= NOGIL_ITEMS:
-                fga_gate_leave(&self.state.gate)
+                fga_gate_leave(&self._state.gate)
                 with nogil:
-                    answer_texts(&checker.c, &self.state.names.c, model.node_slots, model.node_mask, symbol, &batch, own, asker.own_length)
-                    fga_gate_wait(&self.state.gate, entry)
-                fga_gate_return(&self.state.gate)
+                    answer_texts(&checker.c, &self._state.names.c, model.node_slots, model.node_mask, symbol, &batch, own, asker.own_length)
+                    fga_gate_wait(&self._state.gate, entry)
+                fga_gate_return(&self._state.gate)
             else:
-                answer_texts(&checker.c, &self.state.names.c, model.node_slots, model.node_mask, symbol, &batch, own, asker.own_length)
+                answer_texts(&checker.c, &self._state.names.c, model.node_slots, model.node_mask, symbol, &batch, own, asker.own_length)
             for i in range(batch.missing):
                 self.answer_missing(checker, model, symbol, relation, items, &asker, &batch, batch.ids[i])
             if batch.failed >= 0:
-                raised = kernel_error(checker.c.run.error)
+                raised = kernel_error(checker)
                 raised.index = batch.failed
                 raise raised
-            self.state.checks += batch.count
+            self._state.checks += batch.count
             return batch_list(&batch)
         finally:
-            self.state.give(checker)
+            self._state.give(checker)
             free(batch.texts)
 
     cdef int answer_missing(
@@ -258,13 +296,53 @@ cdef class Checks:
         cdef uint32_t node = 0, id = 0
         cdef object item = items[i]
         try:
-            self.target_slow(model, symbol, relation, item, batch.texts[i], batch.lengths[i], asker, &node, &id)
+            self.target_slow(model, symbol, relation, item, batch.texts[i], batch.lengths[i], asker, &node, &id, None)
         except FgaError as error:
             error.index = i
             raise
         if id == GHOST and not checker.c.run.error:
             batch.answers[i] = ask(&checker.c, node, id)
         return 0
+
+    cdef object check_objects_over(
+            self, ModelPlan model, object subject, object relation, list items, object context, object contextual_tuples):
+        """The same over contextual tuples: names are looked up one by one, first among those that only the call knows."""
+        cdef AskerC asker
+        cdef BatchC batch
+        cdef Py_ssize_t i, length = 0
+        cdef Checker checker = self._state.take()
+        cdef Overlay overlay = None
+        cdef Plan plan
+        cdef const char* text
+        cdef int symbol
+        memset(&batch, 0, sizeof(batch))
+        try:
+            overlay = overlay_make(self._state, model, checker.version, contextual_tuples)
+            checker.version = overlay.version
+            self._state.prepare(checker, model, context)
+            text = text_of(subject, &length, "subject")
+            plan = self.asker_slow(model, subject, text, length, &asker, overlay)
+            symbol = relation_find(model, relation)
+            batch_open(&batch, len(items))
+            for i in range(batch.count):
+                try:
+                    text = text_of(items[i], &length, "object")
+                    self.target_slow(model, symbol, relation, items[i], text, length, &asker, &batch.nodes[i], &batch.ids[i], overlay)
+                except FgaError as error:
+                    error.index = i
+                    raise
+            self._state.begin(checker, plan, asker.id, False)
+            with nogil:
+                i = answer_run(&checker.c, &batch, 0, batch.count)
+            if checker.c.run.error:
+                raised = kernel_error(checker)
+                raised.index = i - 1
+                raise raised
+            self._state.checks += batch.count
+            return batch_list(&batch)
+        finally:
+            self._state.give(checker)
+            free(batch.texts)
 
     def batch_check(self, questions, *, context=None, contextual_tuples=(), model_id=None, at_least=None):
         """Answers to many questions, triples or `fgacore.Question`, all of one revision: a BatchResult, in their order.
@@ -277,18 +355,22 @@ cdef class Checks:
         cdef Checker checker
         cdef BatchC batch
         cdef Py_ssize_t i, j, first, count
-        cdef list items, kept = []
+        cdef list items, kept = [], apart = []
         cdef dict errors = {}
         cdef object item
         cdef Py_ssize_t length = 0
-        if context is not None or contextual_tuples is not NOTHING:
-            refuse_extras(context, contextual_tuples)
         items = batch_items(questions, "questions")
+        if self._state.ticking:
+            self._writer.tick()
+        if given(contextual_tuples):
+            return self.batch_over(self.model_for(model_id, at_least), items, context, contextual_tuples)
         count = len(items)
         memset(&batch, 0, sizeof(batch))
-        checker = self.state.take()
+        checker = self._state.take()
         try:
             model = self.model_for(model_id, at_least)
+            if context is not None or model.conditions is not None:
+                self._state.prepare(checker, model, context)
             batch_open(&batch, count)
             for i in range(count):
                 item = <object>PyList_GET_ITEM(items, i)
@@ -301,6 +383,12 @@ cdef class Checks:
                         continue
                 try:
                     if type(item) is not tuple or len(<tuple>item) != 3:
+                        if is_apart(item):
+                            apart.append(i)
+                            batch.subjects[i] = NULL
+                            batch.texts[i] = b""
+                            batch.lengths[i] = 0
+                            continue
                         item = question_parts(item)
                         kept.append(item)    # its parts are held by nobody else
                     batch.subjects[i] = PyTuple_GET_ITEM(item, 0)
@@ -314,9 +402,9 @@ cdef class Checks:
                     batch.lengths[i] = 0
             if count >= NOGIL_ITEMS:
                 with nogil:
-                    find_targets(&self.state.names.c, model.node_slots, model.node_mask, &batch)
+                    find_targets(&self._state.names.c, model.node_slots, model.node_mask, &batch)
             else:
-                find_targets(&self.state.names.c, model.node_slots, model.node_mask, &batch)
+                find_targets(&self._state.names.c, model.node_slots, model.node_mask, &batch)
             first = 0
             while first < count:
                 j = first + 1
@@ -325,11 +413,50 @@ cdef class Checks:
                 if batch.subjects[first] != NULL and not (j - first < BUILD_ITEMS and self.answer_few(checker, model, &batch, first, j)):
                     self.answer_group(checker, model, items, errors, &batch, first, j)
                 first = j
-            self.state.checks += count
+            for i in apart:
+                try:
+                    batch.answers[i] = self.answer_question(checker.version, model, items[i], context, [], None)
+                except FgaError as error:
+                    error.index = i
+                    errors[i] = error
+            self._state.checks += count - len(apart)
             return BatchResult(batch_list(&batch), errors)
         finally:
-            self.state.give(checker)
+            self._state.give(checker)
             free(batch.texts)
+
+    cdef object batch_over(self, ModelPlan model, list items, object context, object contextual_tuples):
+        """The same over contextual tuples, one question after the other."""
+        cdef Version version = self._state.version
+        cdef Overlay overlay = overlay_make(self._state, model, version, contextual_tuples)
+        cdef list answers = []
+        cdef dict errors = {}
+        for i, item in enumerate(items):
+            try:
+                answers.append(self.answer_question(version, model, item, context, overlay.items, overlay))
+            except FgaError as error:
+                error.index = i
+                errors[i] = error
+                answers.append(False)
+        return BatchResult(answers, errors)
+
+    cdef bint answer_question(self, Version version, ModelPlan model, object item, object context, list contextual_tuples, Overlay overlay) except -1:
+        """One question of a batch by itself, its own context over the call's and its own contextual tuples beside the call's."""
+        cdef AskerC asker
+        cdef Plan plan
+        cdef uint32_t node = 0, id = 0
+        cdef tuple parts
+        if isinstance(item, Question):
+            if item.context is not None:
+                context = item.context if context is None else merged(context, item.context)
+            if given(item.contextual_tuples):
+                overlay = overlay_make(self._state, model, version, contextual_tuples + contextual_list(item.contextual_tuples))
+        parts = question_parts(item)
+        if overlay is not None:
+            return self.check_over(version, model, parts[0], parts[1], parts[2], context, overlay)
+        plan = self.asker(model, parts[0], &asker)
+        self.target(model, relation_find(model, parts[1]), parts[1], parts[2], &asker, &node, &id)
+        return self.check_long(version, model, plan, asker.id, node, id, context)
 
     cdef bint answer_few(self, Checker checker, ModelPlan model, BatchC* batch, Py_ssize_t first, Py_ssize_t end) noexcept:
         """The same for a few questions of a plain subject about known names, where bounded walks suffice: nothing can go wrong then. 0: not so."""
@@ -341,13 +468,13 @@ cdef class Checks:
             return 0
         plan = <Plan>model.plain_plans[entry.type]
         for i in range(first, end):
-            if batch.nodes[i] == NO_NODE:
+            if batch.nodes[i] == NO_NODE or plan.c.nodes[batch.nodes[i]].conditioned:
                 return 0
             if plan.c.nodes[batch.nodes[i]].simple:
                 batch.answers[i] = ask_simple(
                     checker.version.tables, checker.version.table_count, &plan.c, entry.id, batch.nodes[i], batch.ids[i])
                 continue
-            answer = self.state.ask_single(checker.version, plan, entry.id, batch.nodes[i], batch.ids[i])
+            answer = self._state.ask_single(checker.version, plan, entry.id, batch.nodes[i], batch.ids[i])
             if answer == UNKNOWN:
                 return 0
             batch.answers[i] = answer == YES
@@ -358,7 +485,7 @@ cdef class Checks:
         cdef AskerC asker
         cdef Plan plan
         cdef Py_ssize_t i, j
-        cdef uint32_t node = 0, id = 0
+        cdef bint conditioned = False
         cdef int answer
         cdef object item
         try:
@@ -374,26 +501,29 @@ cdef class Checks:
                 item = items[i] if type(items[i]) is tuple else question_parts(items[i])
                 try:
                     self.target_slow(
-                        model, batch.symbols[i], item[1], item[2], batch.texts[i], batch.lengths[i], &asker, &batch.nodes[i], &batch.ids[i])
+                        model, batch.symbols[i], item[1], item[2], batch.texts[i], batch.lengths[i], &asker, &batch.nodes[i], &batch.ids[i],
+                        None)
                 except FgaError as error:
                     error.index = i
                     errors[i] = error
                     batch.nodes[i] = NO_NODE
-        if end - first < BUILD_ITEMS:
+            if batch.nodes[i] != NO_NODE and plan.c.nodes[batch.nodes[i]].conditioned:
+                conditioned = True
+        if end - first < BUILD_ITEMS and not conditioned:
             for i in range(first, end):
                 if batch.nodes[i] == NO_NODE:
                     continue
-                answer = self.state.ask_single(checker.version, plan, asker.id, batch.nodes[i], batch.ids[i])
+                answer = self._state.ask_single(checker.version, plan, asker.id, batch.nodes[i], batch.ids[i])
                 if answer != UNKNOWN:
                     batch.answers[i] = answer == YES
                     continue
                 try:
-                    batch.answers[i] = self.check_long(checker.version, plan, asker.id, batch.nodes[i], batch.ids[i])
+                    batch.answers[i] = self.check_long(checker.version, model, plan, asker.id, batch.nodes[i], batch.ids[i], None)
                 except FgaError as error:
                     error.index = i
                     errors[i] = error
             return 0
-        self.state.begin(checker, plan, asker.id, True)
+        self._state.begin(checker, plan, asker.id, end - first >= BUILD_ITEMS)
         i = first
         while i < end:
             if end - i >= NOGIL_ITEMS:
@@ -403,13 +533,13 @@ cdef class Checks:
                 j = answer_run(&checker.c, batch, i, end)
             if checker.c.run.error:
                 # The item at j - 1 failed: its error is its own, the rest goes on afresh.
-                error = kernel_error(checker.c.run.error)
+                error = kernel_error(checker)
                 if not isinstance(error, FgaError):
                     raise error
                 error.index = j - 1
                 errors[j - 1] = error
                 batch.answers[j - 1] = 0
-                self.state.begin(checker, plan, asker.id, True)
+                self._state.begin(checker, plan, asker.id, end - first >= BUILD_ITEMS)
             i = j
         return 0
 
@@ -429,13 +559,18 @@ cdef class Checks:
         cdef Py_ssize_t failed, count
         cdef uint32_t node, limit
         cdef const char* ids
-        if context is not None or contextual_tuples is not NOTHING:
-            refuse_extras(context, contextual_tuples)
-        checker = self.state.take()
+        cdef Overlay overlay
+        if self._state.ticking:
+            self._writer.tick()
+        checker = self._state.take()
         try:
-            model = self.state.plan(model_id)
+            model = self._state.plan(model_id)
             if at_least is not None:
                 self.fresh(at_least)
+            if given(contextual_tuples):
+                overlay = overlay_make(self._state, model, checker.version, contextual_tuples)
+                checker.version = overlay.version
+            self._state.prepare(checker, model, context)
             plan = self.asker_by_id(model, subject_id, subject_type, &asker)
             symbol = relation_find(model, relation)
             kind = model.types.get(str.__str__(object_type)) if isinstance(object_type, str) else None
@@ -457,7 +592,7 @@ cdef class Checks:
                         raise RequestError("`out` and `object_ids` share memory")
                     if answers.shape[0] != count:
                         raise RequestError("`out` has another length than `object_ids`")
-                    self.state.begin(checker, plan, asker.id, count >= BUILD_ITEMS)
+                    self._state.begin(checker, plan, asker.id, count >= BUILD_ITEMS)
                     ids = <const char*>objects.buf
                     if count >= NOGIL_ITEMS:
                         with nogil:
@@ -465,16 +600,16 @@ cdef class Checks:
                     else:
                         failed = answer_ids(&checker.c, node, ids, count, <uint8_t*>answers.buf)
                     if failed >= 0:
-                        raised = kernel_error(checker.c.run.error)
+                        raised = kernel_error(checker)
                         raised.index = failed
                         raise raised
                 finally:
                     PyBuffer_Release(&answers)
             finally:
                 PyBuffer_Release(&objects)
-            self.state.checks += count
+            self._state.checks += count
         finally:
-            self.state.give(checker)
+            self._state.give(checker)
         return out
 
     cdef Plan asker_by_id(self, ModelPlan model, object subject_id, object subject_type, AskerC* asker):
@@ -505,7 +640,7 @@ cdef class Checks:
             number = index(subject_id)
         except TypeError:
             raise RequestError("the subject_id is not an integer", code="invalid_subject") from None
-        if number != NONE and not 0 <= number < self.state.names.count_of(kind):
+        if number != NONE and not 0 <= number < self._state.names.count_of(kind):
             raise RequestError(f"no id `{number}` of the type {quote(name)}", code="invalid_subject")
         asker.id = number
         return model.plan_of((kind, relation, False))
@@ -513,8 +648,8 @@ cdef class Checks:
     cdef int fresh(self, object at_least) except -1:
         if not isinstance(at_least, int):
             raise RequestError("at_least is not a revision")
-        if at_least > self.state.version.revision:
-            raise StoreError(f"revision {at_least} is wanted, {self.state.version.revision} is the newest here", code="stale")
+        if at_least > self._state.version.revision:
+            raise StoreError(f"revision {at_least} is wanted, {self._state.version.revision} is the newest here", code="stale")
         return 0
 
     def name_parts(self, text, str what):
@@ -537,7 +672,7 @@ cdef class Checks:
         cdef const char* text
         cdef list items = batch_items(names, "names")
         cdef uint32_t[::1] view
-        if not self.state.open:
+        if not self._state.open:
             raise StoreError("the engine is closed", code="closed")
         prefix = self.type_of(type) + ":"
         out = numpy.empty(len(items), numpy.uint32)
@@ -548,7 +683,7 @@ cdef class Checks:
                 raise RequestError("the object is not a text", code="invalid_object", index=i)
             whole = prefix + item
             text = text_of(whole, &length, "object")
-            entry = names_find(&self.state.names.c, text, <uint32_t>length) if length < 65536 else NULL
+            entry = names_find(&self._state.names.c, text, <uint32_t>length) if length < 65536 else NULL
             view[i] = entry.id if entry != NULL else NONE
         return out
 
@@ -558,10 +693,10 @@ cdef class Checks:
         cdef const uint32_t[::1] view
         cdef Py_ssize_t i
         cdef Py_ssize_t prefix = 0
-        if not self.state.open:
+        if not self._state.open:
             raise StoreError("the engine is closed", code="closed")
         type = self.type_of(type)
-        symbol = self.state.symbols.types.get(type)
+        symbol = self._state.symbols.types.get(type)
         prefix = len(type.encode()) + 1
         try:
             array = numpy.asarray(ids)
@@ -575,7 +710,7 @@ cdef class Checks:
             raise RequestError("ids are integers of 32 bits without sign, in one dimension") from None
         out = []
         for i in range(view.shape[0]):
-            entry = self.state.names.of(symbol, view[i]) if symbol is not None else NULL
+            entry = self._state.names.of(symbol, view[i]) if symbol is not None else NULL
             out.append(None if entry == NULL else (<const char*>(entry + 1))[prefix:entry.length].decode("utf-8"))
         return out
 
@@ -584,7 +719,7 @@ cdef class Checks:
         if not isinstance(type, str):
             raise RequestError("the type is not a text", code="type_not_found")
         type = str.__str__(type)
-        if type not in self.state.symbols.types:
+        if type not in self._state.symbols.types:
             raise RequestError(f"no model has a type {quote(type)}", code="type_not_found")
         return type
 
@@ -604,9 +739,31 @@ cdef int array_get(object array, Py_buffer* buffer, bytes formats, str what, bin
     return 0
 
 
+cdef bint is_apart(object item):
+    """Whether a question has a context or contextual tuples of its own, and so is answered by itself."""
+    return isinstance(item, Question) and (item.context is not None or given(item.contextual_tuples))
+
+
 cdef tuple question_parts(object item):
     """The triple of a fgacore.Question."""
+    if type(item) is tuple and len(<tuple>item) == 3:
+        return <tuple>item
     if not isinstance(item, Question):
         raise RequestError("a question is a triple (subject, relation, object) or a fgacore.Question")
-    refuse_extras(item.context, item.contextual_tuples)
     return item.subject, item.relation, item.object
+
+
+cdef list contextual_list(object items):
+    if isinstance(items, (str, bytes, Tuple)) or not hasattr(items, "__iter__"):
+        raise RequestError("`contextual_tuples` is not a list of tuples", code="invalid_contextual_tuple")
+    return list(items)
+
+
+cdef dict merged(object context, object own):
+    """A question's context over the call's, key by key."""
+    if not isinstance(context, Mapping) or not isinstance(own, Mapping):
+        raise RequestError("a context is a mapping", code="invalid_context")
+    try:
+        return {**context, **own}
+    except Exception as error:   # a mapping's own code
+        raise RequestError("a context that cannot be read", code="invalid_context") from error

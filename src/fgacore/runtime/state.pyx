@@ -1,11 +1,19 @@
 """See state.pxd."""
 
+from libc.stdlib cimport free, realloc
+
 import os
+import threading
+from collections.abc import Mapping
 
 from fgacore.errors import RequestError, StoreError, quote
+from fgacore.kernel.grants cimport NEVER
 from fgacore.kernel.check cimport CHAIN_SINGLE, NO, UNKNOWN, YES, ask_bounded, ask_simple, checker_begin, checker_free, run_begin
 from fgacore.kernel.view cimport cache_close, cache_find, cache_give, cache_open, cache_take, view_count
-from fgacore.limits import CHECK_WORK_MAX
+from fgacore.kernel.plan cimport NO_TABLE
+from fgacore.limits import CHECK_WORK_MAX, CONDITION_WORK_MAX
+from fgacore.runtime.clock cimport clock_read
+from fgacore.runtime.conditions cimport Conditions
 from fgacore.runtime.gate cimport GATE_PATIENCE
 
 
@@ -23,7 +31,12 @@ cdef class Checker:
 cdef class State:
     """The state of one store in memory."""
 
-    def __cinit__(self, symbols):
+    def __cinit__(self, symbols, clock=None):
+        self.lock = threading.RLock()
+        self.clock = clock
+        self.next_expiry = NEVER
+        self.ticking = clock is not None
+        self.conditions_work = CONDITION_WORK_MAX
         self.names = Names(os.urandom(32))
         self.serial = 1
         self.version = Version.empty(self.serial)
@@ -39,9 +52,11 @@ cdef class State:
     def __dealloc__(self):
         cache_close(&self.cache)
         checker_free(&self.single)
+        free(self.siblings)
+        free(self.key_tables)
 
     cdef int ask_single(self, Version version, Plan plan, uint32_t subject, uint32_t node, uint32_t id) noexcept:
-        """One question by a bounded walk: NO, YES or UNKNOWN. Under the GIL, running no Python code."""
+        """One question by a bounded walk: NO, YES or UNKNOWN. Under the GIL, running no Python code: not for a node that hangs on conditions."""
         cdef ViewC* view = NULL
         cdef int answer
         if plan.c.nodes[node].simple:
@@ -82,6 +97,8 @@ cdef class State:
         """The call is over, well or badly."""
         self.end(checker)
         checker.version = None
+        if checker.request is not None:
+            checker.request.end()
         if self.spare is None:
             self.spare = checker
         elif len(self.checkers) < CHECKERS_IDLE_MAX:
@@ -105,6 +122,8 @@ cdef class State:
         """Count the work done for a subject and give its view back."""
         self.visited += checker.c.run.visited
         checker.c.run.visited = 0
+        self.decided += checker.c.conditions.decided
+        checker.c.conditions.decided = 0
         self.alternations += checker.c.solver.passes
         checker.c.solver.passes = 0
         if checker.view != NULL:
@@ -123,6 +142,55 @@ cdef class State:
         if found is None:
             raise RequestError(f"no model {quote(model_id)}", code="model_not_found")
         return found
+
+    cdef int prepare(self, Checker checker, ModelPlan model, object context) except -1:
+        """Take in the context of a call, or of one of its questions, which `checker` answers. Without conditions nothing reads it."""
+        if model.conditions is not None:
+            if checker.request is None:
+                checker.request = Request.__new__(Request)
+            checker.request.begin(<Conditions>model.conditions, context, &checker.c.conditions, self.conditions_work)
+        elif context is not None and not isinstance(context, Mapping):
+            raise RequestError("a context is a mapping", code="invalid_context")
+        return 0
+
+    # ---- time ----
+
+    cdef int64_t now(self) except -1:
+        """Engine time in microseconds since the epoch: what the clock says, but never less than it was."""
+        cdef int64_t read = clock_read(self.clock)
+        if read > self.instant:
+            self.instant = read
+        return self.instant
+
+    # ---- keys ----
+
+    cdef int ring(self) except -1:
+        """Take in the tables that a model has added. Under the write lock."""
+        cdef uint32_t count = len(self.symbols.tables), i
+        cdef void* grown = realloc(self.siblings, 4 * <size_t>(count + 1))
+        if grown == NULL:
+            raise MemoryError()
+        self.siblings = <uint32_t*>grown
+        grown = realloc(self.key_tables, 4 * <size_t>(count + 1))
+        if grown == NULL:
+            raise MemoryError()
+        self.key_tables = <uint32_t*>grown
+        for tables in self.symbols.siblings.values():
+            for i in range(<uint32_t>len(tables)):
+                self.siblings[<uint32_t>tables[i]] = tables[(i + 1) % len(tables)]
+                self.key_tables[<uint32_t>tables[i]] = tables[0]
+        self.sibling_count = count
+        return 0
+
+    cdef uint32_t stored_in(self, Version version, uint32_t table, uint32_t object, uint32_t subject) noexcept:
+        """The table in which the key of a tuple is stored: the one given, or one that differs in the condition. NO_TABLE: none."""
+        cdef uint32_t at = table
+        while True:
+            if version.has(at, object, subject):
+                return at
+            at = self.siblings[at]
+            if at == table:
+                return NO_TABLE
 
     def close(self):
         """Refuse further use and let go of what is held."""

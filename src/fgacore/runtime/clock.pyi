@@ -1,0 +1,3 @@
+from datetime import datetime
+
+def moment_of(instant: int) -> datetime: ...

@@ -1,0 +1,5 @@
+from fgacore.kernel.tables import Version
+
+class Overlay:
+    @property
+    def version(self) -> Version: ...

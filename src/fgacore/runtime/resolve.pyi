@@ -1,0 +1,4 @@
+from fgacore.runtime.state import State
+
+class Resolver:
+    def __init__(self, state: State) -> None: ...
