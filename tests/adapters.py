@@ -1,14 +1,18 @@
 """One way to ask, whoever answers: the oracle, or the engine by every path it has.
 
 A suite or a property is written once against `Adapter` and run over each of them. `ask` gives for every path one answer for each question,
-in order: a bool, `REFUSED` where the question itself is an error of the caller's, or None where this path has no way to ask it.
+in order: a bool, `Refused` with the code of the error, or None where this path has no way to ask it. An expected `Refused` has every code
+that is right; `REFUSED` has none, and any will do.
 An adapter compares nothing and holds no expectation of its own, but for what only ids can say (see `EngineAdapter`).
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -18,19 +22,37 @@ import fgacore
 from fgacore import language
 from fgacore.errors import RequestError
 from fgacore.language.model import Model
-from oracle import Oracle
+from oracle import Oracle, Stored, Unanswerable
 
-__all__ = ["PATHS", "REFUSED", "Adapter", "Answer", "EngineAdapter", "OracleAdapter", "Question", "Triple", "differences"]
+__all__ = [
+    "PATHS",
+    "REFUSED",
+    "Adapter",
+    "Answer",
+    "EngineAdapter",
+    "OracleAdapter",
+    "Question",
+    "Refused",
+    "Triple",
+    "differences",
+    "given",
+    "instant",
+    "oracle_answer",
+]
 
 Triple = tuple[str, str, str]
-PATHS = ("check", "check_objects", "batch_check", "check_ids")
+PATHS = ("check", "check_objects", "batch_check", "batch_each", "check_ids")
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
+@dataclass(frozen=True)
 class Refused:
     """The question is an error, and saying so is the right answer."""
 
+    codes: frozenset[str] = frozenset()
+
     def __repr__(self) -> str:
-        return "refused"
+        return " or ".join(["refused", *sorted(self.codes)])
 
 
 REFUSED = Refused()
@@ -38,19 +60,29 @@ Answer = bool | Refused | None
 
 
 class Question(NamedTuple):
-    """May the subject, as the relation, on the object?"""
+    """May the subject, as the relation, on the object; in this context, and were these tuples stored?"""
 
     subject: str
     relation: str
     object: str
+    context: Mapping[str, Any] | None = None
+    contextual_tuples: Sequence[Stored | Triple] = ()
+
+    def __str__(self) -> str:
+        text = f"{self.subject} {self.relation} {self.object}"
+        if self.context is not None:
+            text += f" in {self.context!r}"
+        return text + (f" with {list(self.contextual_tuples)}" if self.contextual_tuples else "")
 
 
 class Adapter(Protocol):
-    """A store of tuples under a sequence of models; the newest model answers."""
+    """A store of tuples under a sequence of models; the newest model answers, at the instant `now` (microseconds since the epoch)."""
+
+    now: int
 
     def write_model(self, source: str | Path | dict[str, Any]) -> object: ...
 
-    def write(self, tuples: Iterable[Triple]) -> None: ...
+    def write(self, tuples: Iterable[Stored | Triple]) -> None: ...
 
     def delete(self, tuples: Iterable[Triple]) -> None: ...
 
@@ -65,25 +97,40 @@ def differences(answers: dict[str, list[Answer]], questions: Sequence[Question],
     for path, given in answers.items():
         assert len(given) == len(questions) == len(expected), f"{path} gave {len(given)} answers to {len(questions)} questions"
         for question, answer, right in zip(questions, given, expected, strict=True):
-            if answer is not None and answer is not right:
-                lines.append(f"{path}: {question.subject} {question.relation} {question.object}: is {answer}, should be {right}")
+            if answer is not None and not _agrees(answer, right):
+                lines.append(f"{path}: {question}: is {answer}, should be {right}")
     return lines
+
+
+def _agrees(answer: Answer, right: Answer) -> bool:
+    if isinstance(answer, Refused) and isinstance(right, Refused):
+        return not answer.codes or not right.codes or answer.codes <= right.codes
+    return answer is right
+
+
+def instant(microseconds: int) -> datetime:
+    """Microseconds since the epoch as what users give."""
+    return EPOCH + timedelta(microseconds=microseconds)
 
 
 class OracleAdapter:
     """The oracle over all tuples written so far."""
 
     def __init__(self) -> None:
-        self.tuples: dict[Triple, None] = {}
+        self.tuples: dict[Triple, Stored] = {}
         self.model: Model | None = None
+        self.now = 0
+        self._time = 0
         self._oracle: Oracle | None = None
 
     def write_model(self, source: str | Path | dict[str, Any]) -> None:
         self.model = language.load(source)
         self._oracle = None
 
-    def write(self, tuples: Iterable[Triple]) -> None:
-        self.tuples.update(dict.fromkeys(tuples))
+    def write(self, tuples: Iterable[Stored | Triple]) -> None:
+        for item in tuples:
+            stored = item if isinstance(item, Stored) else Stored(*item)
+            self.tuples[stored.key] = stored
         self._oracle = None
 
     def delete(self, tuples: Iterable[Triple]) -> None:
@@ -95,24 +142,33 @@ class OracleAdapter:
     def oracle(self) -> Oracle:
         if self._oracle is None:
             assert self.model is not None
-            self._oracle = Oracle(self.model, self.tuples)
+            self._oracle = Oracle(self.model, self.tuples.values())
         return self._oracle
 
     def ask(self, questions: Sequence[Question]) -> dict[str, list[Answer]]:
-        return {"oracle": [self._answer(question) for question in questions]}
-
-    def _answer(self, question: Question) -> Answer:
-        try:
-            return self.oracle.check(*question)
-        except RequestError:
-            return REFUSED
+        self._time = max(self._time, self.now)
+        return {"oracle": [oracle_answer(self.oracle, question, self._time) for question in questions]}
 
     def close(self) -> None:
         pass
 
 
+def oracle_answer(oracle: Oracle, question: Question, at: int | None = None) -> Answer:
+    """What the oracle says, with every code that would be right where that is an error."""
+    try:
+        return oracle.check(*question, at)
+    except Unanswerable as error:
+        return Refused(error.codes)
+    except RequestError as error:
+        return Refused(frozenset({error.code}))
+
+
 class EngineAdapter:
-    """The engine in memory, asked by `check`, `check_objects`, `batch_check` and `check_ids`.
+    """The engine in memory, asked by `check`, `check_objects`, `batch_check`, `check_ids`, and `batch_check` with surroundings for each item.
+
+    What a question brings is said by the call where the call is about that question or those that share it. `batch_check` says half of it
+    by the call and half by the item, and something else by the call that the item's takes the place of; `batch_each` says all of it by the
+    item, in one call for all questions, whatever they bring.
 
     Ids exist only for names that the store has seen: a plain subject without one is asked as NONE, which is to get what any unknown
     subject gets; an object or a userset without one has no answer by ids that text would agree with, so NONE must be False and is
@@ -120,13 +176,14 @@ class EngineAdapter:
     """
 
     def __init__(self) -> None:
-        self.engine = fgacore.open(":memory:")
+        self.now = 0
+        self.engine = fgacore.open(":memory:", clock=lambda: instant(self.now))
 
     def write_model(self, source: str | Path | dict[str, Any]) -> str:
         return self.engine.write_model(source)
 
-    def write(self, tuples: Iterable[Triple]) -> None:
-        batch = list(tuples)
+    def write(self, tuples: Iterable[Stored | Triple]) -> None:
+        batch = [given(item) for item in tuples]
         if batch:
             self.engine.write(batch)
 
@@ -137,81 +194,191 @@ class EngineAdapter:
 
     def ask(self, questions: Sequence[Question], model_id: str | None = None, paths: Sequence[str] = PATHS) -> dict[str, list[Answer]]:
         """The answers by these paths, asked in this order: what one path teaches the engine, the next one uses."""
+        ways = {
+            "check": self._check,
+            "check_objects": self._check_objects,
+            "batch_check": self._batch_check,
+            "batch_each": self._batch_each,
+            "check_ids": self._check_ids,
+        }
         options = {} if model_id is None else {"model_id": model_id}
-        answers: dict[str, list[Answer]] = {}
-        for path in paths:
-            if path == "check":
-                answers[path] = [self._check(question, options) for question in questions]
-            elif path == "check_objects":
-                answers[path] = self._check_objects(questions, options)
-            elif path == "batch_check":
-                answers[path] = self._batch_check(questions, options)
-            else:
-                assert path == "check_ids"
-                refused = {index for given in answers.values() for index, answer in enumerate(given) if answer is REFUSED}
-                answers[path] = self._check_ids(questions, refused, options)
-        return answers
+        return {path: ways[path](questions, options) for path in paths}
 
     def close(self) -> None:
         self.engine.close()
 
-    def _check(self, question: Question, options: dict[str, Any]) -> Answer:
-        try:
-            return _bool(self.engine.check(*question, **options))
-        except RequestError:
-            return REFUSED
+    def _check(self, questions: Sequence[Question], options: dict[str, Any]) -> list[Answer]:
+        def answer(question: Question) -> Answer:
+            try:
+                return _bool(self.engine.check(question.subject, question.relation, question.object, **_surroundings(question), **options))
+            except RequestError as error:
+                return _refused(error)
+
+        return [answer(question) for question in questions]
 
     def _check_objects(self, questions: Sequence[Question], options: dict[str, Any]) -> list[Answer]:
-        """One call for all objects of a subject and relation. One that is refused refuses the call and is named: the others are asked again."""
+        """One call for all objects of a subject and relation."""
+
+        def ask(first: Question, indexes: list[int]) -> Sequence[bool]:
+            objects = [questions[index].object for index in indexes]
+            return self.engine.check_objects(first.subject, first.relation, objects, **_surroundings(first), **options)
+
         answers: list[Answer] = [None] * len(questions)
-        groups: dict[tuple[str, str], list[int]] = defaultdict(list)
-        for index, question in enumerate(questions):
-            groups[question.subject, question.relation].append(index)
-        for (subject, relation), indexes in groups.items():
-            while indexes:
-                try:
-                    given = self.engine.check_objects(subject, relation, [questions[index].object for index in indexes], **options)
-                except RequestError as error:
-                    answers[indexes.pop(error.index or 0)] = REFUSED  # a subject or relation at fault has no index, and refuses every object
-                    continue
-                for index, answer in zip(indexes, given, strict=True):
-                    answers[index] = _bool(answer)
-                break
+        for indexes in _groups(questions, lambda question: (question.subject, question.relation, _key(question))):
+            for index, answer in _ask_all(questions, indexes, ask):
+                answers[index] = answer if isinstance(answer, Refused) else _bool(answer)
         return answers
 
     def _batch_check(self, questions: Sequence[Question], options: dict[str, Any]) -> list[Answer]:
-        result = self.engine.batch_check([(question.subject, question.relation, question.object) for question in questions], **options)
-        answers: list[Answer] = [_bool(answer) for answer in result]
-        for index, error in result.errors.items():
-            assert isinstance(error, RequestError), error
-            assert answers[index] is False, f"item {index} is in error and reads {answers[index]}"
-            answers[index] = REFUSED
+        """One call for all that bring the same."""
+        answers: list[Answer] = [None] * len(questions)
+        for indexes in _groups(questions, _key):
+            first = questions[indexes[0]]
+            call: dict[str, Any] = {}
+            own: dict[str, Any] = {}
+            if isinstance(first.context, dict):
+                names = list(first.context)
+                own["context"] = {name: first.context[name] for name in names[::2]}
+                call["context"] = {name: first.context[name] for name in names[1::2]} | dict.fromkeys(names[:1])  # this None is laid over
+            if first.contextual_tuples:
+                tuples = [given(item) for item in first.contextual_tuples]
+                own["contextual_tuples"], call["contextual_tuples"] = tuples[::2], tuples[1::2]
+            items = [fgacore.Question(*questions[index][:3], **own) if own else questions[index][:3] for index in indexes]
+            for index, answer in zip(indexes, self._batch(items, call | options), strict=True):
+                answers[index] = answer
         return answers
 
-    def _check_ids(self, questions: Sequence[Question], refused: set[int], options: dict[str, Any]) -> list[Answer]:
-        """One call for all objects of a subject, relation and type of object. What another path refused may have no form in ids."""
+    def _batch_each(self, questions: Sequence[Question], options: dict[str, Any]) -> list[Answer]:
+        items = [fgacore.Question(*question[:3], **own) if (own := _surroundings(question)) else question[:3] for question in questions]
+        return self._batch(items, options)
+
+    def _batch(self, items: Sequence[Any], options: dict[str, Any]) -> list[Answer]:
+        try:
+            result = self.engine.batch_check(items, **options)
+        except RequestError as error:
+            return [_refused(error)] * len(items)
+        answers: list[Answer] = [_bool(answer) for answer in result]
+        for index, fault in result.errors.items():
+            assert isinstance(fault, RequestError), fault
+            assert answers[index] is False, f"item {index} is in error and reads {answers[index]}"
+            answers[index] = _refused(fault)
+        return answers
+
+    def _check_ids(self, questions: Sequence[Question], options: dict[str, Any]) -> list[Answer]:
+        """One call for all objects of a subject, relation and type of object. What is malformed as text may have no form in ids."""
         answers: list[Answer] = [None] * len(questions)
-        groups: dict[tuple[str, str, str], list[int]] = defaultdict(list)
-        for index, question in enumerate(questions):
-            if index not in refused:
-                groups[question.subject, question.relation, question.object.partition(":")[0]].append(index)
-        for (subject, relation, object_type), indexes in groups.items():
-            name, hash_sign, subject_relation = subject.partition("#")
+        groups = _groups(questions, lambda question: (question.subject, question.relation, question.object.partition(":")[0], _key(question)))
+        for group in groups:
+            indexes = [index for index in group if _has_ids(questions[index])]
+            if not indexes:
+                continue
+            first = questions[indexes[0]]
+            name, hash_sign, subject_relation = first.subject.partition("#")
             type_name, _, subject_id_text = name.partition(":")
+            object_type = first.object.partition(":")[0]
             wildcard = subject_id_text == "*" and not hash_sign
             kind = f"{type_name}:*" if wildcard else f"{type_name}#{subject_relation}" if hash_sign else type_name
-            subject_id = fgacore.NONE if wildcard else int(self.engine.ids(type_name, [subject_id_text])[0])
-            object_ids = self.engine.ids(object_type, [questions[index].object.partition(":")[2] for index in indexes])
-            given = self.engine.check_ids(subject_id, relation, object_ids, subject_type=kind, object_type=object_type, **options)
-            assert isinstance(given, numpy.ndarray)
-            assert given.dtype == numpy.bool_
-            assert given.shape == object_ids.shape
-            for index, object_id, answer in zip(indexes, object_ids, given, strict=True):
-                if object_id == fgacore.NONE or (hash_sign and subject_id == fgacore.NONE):
-                    assert not answer, f"NONE was granted: {questions[index]}"
-                else:
-                    answers[index] = bool(answer)
+            try:
+                subject_id = fgacore.NONE if wildcard else int(self.engine.ids(type_name, [subject_id_text])[0])
+                ids = self.engine.ids(object_type, [questions[index].object.partition(":")[2] for index in indexes])
+            except RequestError as error:
+                if error.code != "type_not_found":
+                    raise
+                continue  # a type that no model of the store has has no ids
+            ids_of = dict(zip(indexes, ids, strict=True))
+
+            def ask(
+                first: Question,
+                indexes: list[int],
+                subject_id: int = subject_id,
+                kind: str = kind,
+                object_type: str = object_type,
+                ids_of: dict[int, Any] = ids_of,
+            ) -> Sequence[bool]:
+                object_ids = numpy.array([ids_of[index] for index in indexes], dtype=numpy.uint32)
+                found = self.engine.check_ids(
+                    subject_id, first.relation, object_ids, subject_type=kind, object_type=object_type, **_surroundings(first), **options
+                )
+                assert isinstance(found, numpy.ndarray)
+                assert found.dtype == numpy.bool_
+                assert found.shape == object_ids.shape
+                return [bool(answer) for answer in found]
+
+            contextual = {name for item in first.contextual_tuples for name in (item.key if isinstance(item, Stored) else item)}
+            for index, answer in _ask_all(questions, indexes, ask):
+                if ids_of[index] == fgacore.NONE or (hash_sign and subject_id == fgacore.NONE):
+                    assert answer is False or isinstance(answer, Refused), f"NONE was granted: {questions[index]}"
+                elif subject_id != fgacore.NONE or first.subject not in contextual:  # a name that only this request has is nobody by ids
+                    answers[index] = answer
         return answers
+
+
+def given(item: Stored | Triple) -> fgacore.Tuple | Triple:
+    """A tuple as it is given to the engine: a plain triple where that says all."""
+    if not isinstance(item, Stored):
+        return item
+    if item.condition is None and item.context is None and item.expires_at is None:
+        return item.key
+    expires_at = None if item.expires_at is None else instant(item.expires_at)
+    return fgacore.Tuple(*item.key, condition=item.condition, context=item.context, expires_at=expires_at)
+
+
+def _surroundings(question: Question) -> dict[str, Any]:
+    """What a question brings, as keywords of a call or of an item."""
+    brought: dict[str, Any] = {}
+    if question.context is not None:
+        brought["context"] = question.context
+    if question.contextual_tuples:
+        brought["contextual_tuples"] = [given(item) for item in question.contextual_tuples]
+    return brought
+
+
+def _key(question: Question) -> tuple[int, int]:
+    """The same where two questions bring the very same."""
+    return id(question.context), id(question.contextual_tuples)
+
+
+NAME = re.compile(r"[^:#@\s]+:[^:#\s*][^:#\s]*")
+RELATION = re.compile(r"[^:#@\s]{1,50}")
+
+
+def _has_ids(question: Question) -> bool:
+    """Whether subject and object are well formed, and so can have ids."""
+    name, hash_sign, relation = question.subject.partition("#")
+    if name.endswith(":*") and not hash_sign:
+        name = name.replace("*", "x")  # a wildcard is well formed where any subject of its type is
+    named = all(NAME.fullmatch(text) and len(text.encode()) <= 256 for text in (name, question.object))
+    return named and (not hash_sign or RELATION.fullmatch(relation) is not None)
+
+
+def _groups(questions: Sequence[Question], key: Callable[[Question], object]) -> list[list[int]]:
+    """The positions of the questions that have a key in common."""
+    groups: dict[object, list[int]] = defaultdict(list)
+    for index, question in enumerate(questions):
+        groups[key(question)].append(index)
+    return list(groups.values())
+
+
+def _ask_all(
+    questions: Sequence[Question], indexes: list[int], ask: Callable[[Question, list[int]], Sequence[bool]]
+) -> Iterable[tuple[int, bool | Refused]]:
+    """Answers to all these questions, by a call that an item at fault refuses as a whole, naming it: the others are asked again without it."""
+    rest = list(indexes)
+    while rest:
+        try:
+            answers = ask(questions[rest[0]], rest)
+        except RequestError as error:
+            if error.index is None:  # the subject, the relation, or what the call brings: every item is refused
+                yield from ((index, _refused(error)) for index in rest)
+                return
+            yield rest.pop(error.index), _refused(error)
+            continue
+        yield from zip(rest, answers, strict=True)
+        return
+
+
+def _refused(error: RequestError) -> Refused:
+    return Refused(frozenset({error.code}))
 
 
 def _bool(answer: object) -> bool:

@@ -6,22 +6,30 @@ with the engine: only the classes of the model's syntax tree and the class of it
 For one subject each (relation, object) is an atom with a value of Kleene's three. `Oracle.solve` computes the well-founded model by the
 alternating fixpoint: begin with nothing known; take what the `but not` operands are assumed to be from the round before; close everything
 else over that, from false upwards; repeat until a round changes nothing. Only an atom that is then true is allowed.
+
+A question has surroundings: the instant of the asking, a context, and contextual tuples. `Oracle.facts` settles which tuples are there, and
+which of them have a condition that failed. Such a tuple counts as undefined. Where the answer is then undefined, and the best that the failed
+conditions could have said would make it true, the question is an error (`Unanswerable`); anything else undefined denies.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
+from typing import Any
 
 from fgacore.errors import RequestError
 from fgacore.language.model import ComputedUserset, Difference, Intersection, Model, Restriction, Rewrite, This, TupleToUserset, Union
+from oracle_conditions import Failed, convert, holds
 
-__all__ = ["Atom", "Oracle", "Stored", "Value"]
+__all__ = ["Atom", "Facts", "Key", "Oracle", "Stored", "Unanswerable", "Value"]
 
 Atom = tuple[str, str]  # (relation, object)
+Key = tuple[str, str, str]  # (subject, relation, object): two tuples with the same key are the same tuple
 
 
 class Value(IntEnum):
@@ -35,14 +43,63 @@ class Value(IntEnum):
         return Value(2 - self)
 
 
+class Unanswerable(RequestError):
+    """The answer hangs on conditions that failed. Which of them is named is not settled: `codes` has the code of each that failed."""
+
+    def __init__(self, codes: frozenset[str]) -> None:
+        super().__init__("the answer hangs on conditions that failed", code=min(codes))
+        self.codes = codes
+
+
 @dataclass(frozen=True)
 class Stored:
-    """One tuple of the store."""
+    """One tuple of the store, or of a request. `expires_at` is in microseconds since the epoch: from that instant on the tuple is absent."""
 
     subject: str
     relation: str
     object: str
     condition: str | None = None
+    context: Mapping[str, Any] | None = None
+    expires_at: int | None = None
+
+    @property
+    def key(self) -> Key:
+        return self.subject, self.relation, self.object
+
+    def same(self, other: Stored) -> bool:
+        """Whether nothing tells the two apart."""
+        return (self.key, self.condition, self.expires_at) == (other.key, other.condition, other.expires_at) and _same(self.context, other.context)
+
+
+@dataclass
+class Facts:
+    """The tuples that are there for one question: admitted by the model, not expired, and with a condition, if any, that is not false.
+
+    Each is TRUE, or UNDEFINED where its condition failed.
+    """
+
+    by_subject: dict[Atom, dict[str, Value]] = field(default_factory=lambda: defaultdict(dict))
+    usersets: dict[Atom, list[tuple[Subject, Value]]] = field(default_factory=lambda: defaultdict(list))  # those whose subject is a userset
+    parents: dict[Atom, list[tuple[Subject, Value]]] = field(default_factory=lambda: defaultdict(list))  # those whose subject is a plain object
+    objects: set[str] = field(default_factory=set)  # every object that one of them mentions, on either side
+    codes: set[str] = field(default_factory=set)  # of the conditions that failed
+    solutions: dict[str, Solution] = field(default_factory=dict)  # by the text of the subject
+
+    def add(self, stored: Stored, value: Value) -> None:
+        subject, atom = _subject(stored.subject), (stored.relation, stored.object)
+        self.by_subject[atom][stored.subject] = value
+        self.objects.add(stored.object)
+        if not subject.wildcard:
+            self.objects.add(subject.object)
+            (self.parents if subject.plain else self.usersets)[atom].append((subject, value))
+
+
+@dataclass(frozen=True)
+class Solution:
+    """The well-founded model, and the atoms that are true in the best case: were every failed condition to say what helps."""
+
+    values: dict[Atom, Value]
+    best: set[Atom]
 
 
 @dataclass(frozen=True)
@@ -74,100 +131,176 @@ RELATION = re.compile(rb"[^:#@\s]{1,50}")
 
 
 class Oracle:
-    """The answers of one model over one set of tuples."""
+    """The answers of one model over one set of tuples, each a `Stored` or a plain triple.
 
-    def __init__(self, model: Model, tuples: Iterable[tuple[str, str, str]]) -> None:
+    Every question takes `context`, `contextual_tuples` (the same) and `at`: the instant, in microseconds since the epoch (None: before every
+    expiry).
+    """
+
+    def __init__(self, model: Model, tuples: Iterable[Stored | Key]) -> None:
         self.model = model
         self._rules: dict[str, dict[str, Rule]] = {type_name: {} for type_name in model.types}
         for type_name, definition in model.types.items():
             for relation in definition.relations.values():
                 self._add_rule(type_name, relation.name, relation.name, relation.rewrite)
-
-        self._stored: dict[Atom, dict[str, Stored]] = defaultdict(dict)  # by subject, for each relation and object
-        self._usersets: dict[Atom, list[Stored]] = defaultdict(list)  # those among them whose subject is a userset
-        self._parents: dict[Atom, list[Stored]] = defaultdict(list)  # and those whose subject is a plain object
-        self._objects: set[str] = set()  # every object that an admitted tuple mentions, on either side
-        for triple in tuples:
-            stored = Stored(*triple)
-            if not self._admits(stored):
-                continue
-            subject, atom = _subject(stored.subject), (stored.relation, stored.object)
-            self._stored[atom][stored.subject] = stored
-            self._objects.add(stored.object)
-            if not subject.wildcard:
-                self._objects.add(subject.object)
-                (self._parents if subject.plain else self._usersets)[atom].append(stored)
-        self._solutions: dict[str, dict[Atom, Value]] = {}
+        self._tuples: dict[Key, Stored] = {}
+        for item in tuples:
+            stored = item if isinstance(item, Stored) else Stored(*item)
+            self._tuples[stored.key] = stored
+        self._facts: dict[str, Facts] = {}
+        self._latest: tuple[object, object, int | None, Facts] | None = None
 
     # The questions
 
-    def check(self, subject: str, relation: str, object: str) -> bool:
-        """Whether the subject has the relation on the object: true, and not merely undefined."""
-        return self.value(subject, relation, object) is Value.TRUE
+    def check(
+        self,
+        subject: str,
+        relation: str,
+        object: str,
+        context: Mapping[str, Any] | None = None,
+        contextual_tuples: Sequence[Stored | Key] = (),
+        at: int | None = None,
+    ) -> bool:
+        """Whether the subject has the relation on the object: true, and not merely undefined. Unanswerable where that hangs on what failed."""
+        facts = self.facts(context, contextual_tuples, at)
+        solution = self._answer(subject, relation, object, facts)
+        value = solution.values[relation, object]
+        if value is Value.UNDEFINED and (relation, object) in solution.best:
+            raise Unanswerable(frozenset(facts.codes))
+        return value is Value.TRUE
 
-    def value(self, subject: str, relation: str, object: str) -> Value:
-        """As `check`, in three values."""
-        asking = self._valid_subject(subject)
-        self._valid_object(object, relation)
-        if object in self._objects:
-            return self._solution(asking)[relation, object]
-        return self.solve(asking, {object})[relation, object]  # no tuple leads to or from an object that none mentions
+    def value(
+        self,
+        subject: str,
+        relation: str,
+        object: str,
+        context: Mapping[str, Any] | None = None,
+        contextual_tuples: Sequence[Stored | Key] = (),
+        at: int | None = None,
+    ) -> Value:
+        """As `check`, in three values, where what hangs on a failed condition is undefined."""
+        return self._answer(subject, relation, object, self.facts(context, contextual_tuples, at)).values[relation, object]
 
     def atoms(self, subject: str) -> set[Atom]:
         """Every (relation, object) that is true for the subject, over all objects that the tuples mention and the subject's own."""
         asking = self._valid_subject(subject)
-        values = dict(self._solution(asking))
-        if not asking.wildcard and asking.object not in self._objects:
-            values |= self.solve(asking, {asking.object})
+        facts = self.facts()
+        values = dict(self._solution(asking, facts).values)
+        if not asking.wildcard and asking.object not in facts.objects:
+            values |= self.solve(asking, {asking.object}, facts).values
         return {(relation, name) for (relation, name), value in values.items() if value is Value.TRUE and ":" not in relation}
+
+    def _answer(self, subject: str, relation: str, object: str, facts: Facts) -> Solution:
+        asking = self._valid_subject(subject)
+        self._valid_object(object, relation)
+        if object in facts.objects:
+            return self._solution(asking, facts)
+        return self.solve(asking, {object}, facts)  # no tuple leads to or from an object that none mentions
+
+    # The tuples that are there
+
+    def facts(self, context: Any = None, contextual_tuples: Sequence[Stored | Key] = (), at: int | None = None) -> Facts:
+        """What counts of the tuples, stored and contextual, in these surroundings."""
+        if context is not None and not (isinstance(context, Mapping) and all(isinstance(key, str) for key in context)):
+            raise RequestError("the context is not a mapping by text", code="invalid_context")
+        if self._latest is not None and self._latest[0] is context and self._latest[1] is contextual_tuples and self._latest[2] == at:
+            return self._latest[3]  # the very same again: no need to compare by text
+        contextual = [item if isinstance(item, Stored) else Stored(*item) for item in contextual_tuples]
+        surroundings = repr((context, contextual, at))
+        if surroundings not in self._facts:
+            self._facts[surroundings] = self._make_facts(context or {}, contextual, at)
+        self._latest = context, contextual_tuples, at, self._facts[surroundings]
+        return self._facts[surroundings]
+
+    def _make_facts(self, request: Mapping[str, Any], contextual: list[Stored], at: int | None) -> Facts:
+        overlay: dict[Key, Stored] = {}
+        for item in contextual:
+            self.refuse_contextual(item)
+            if not overlay.setdefault(item.key, item).same(item):
+                raise RequestError("two contextual tuples have the same key and differ", code="invalid_contextual_tuple")
+        facts = Facts()
+        for stored in (self._tuples | overlay).values():
+            expired = at is not None and stored.expires_at is not None and at >= stored.expires_at
+            if expired or not self._admits(stored):
+                continue
+            try:
+                if stored.condition is None or holds(self.model.conditions[stored.condition], stored.context or {}, request):
+                    facts.add(stored, Value.TRUE)
+            except Failed as failed:
+                facts.codes.add(failed.code)
+                facts.add(stored, Value.UNDEFINED)
+        return facts
 
     # The well-founded model
 
-    def _solution(self, asking: Subject) -> dict[Atom, Value]:
-        if asking.text not in self._solutions:
-            self._solutions[asking.text] = self.solve(asking, self._objects)
-        return self._solutions[asking.text]
+    def _solution(self, asking: Subject, facts: Facts) -> Solution:
+        if asking.text not in facts.solutions:
+            facts.solutions[asking.text] = self.solve(asking, facts.objects, facts)
+        return facts.solutions[asking.text]
 
-    def solve(self, asking: Subject, objects: Collection[str]) -> dict[Atom, Value]:
+    def solve(self, asking: Subject, objects: Collection[str], facts: Facts) -> Solution:
         """The value of every atom of these objects."""
         atoms = [(relation, name) for name in sorted(objects) for relation in self._rules[_type(name)]]
         values = dict.fromkeys(atoms, Value.UNDEFINED)
         while True:
-            closed = self._close(asking, atoms, assumed=values)
+            closed = self._close(asking, atoms, facts, assumed=values, failed=Value.UNDEFINED)
             if closed == values:
-                return values
+                return Solution(values, self._best(asking, atoms, facts) if facts.codes else set())
             values = closed
 
-    def _close(self, asking: Subject, atoms: list[Atom], assumed: dict[Atom, Value]) -> dict[Atom, Value]:
-        """The least values under which every rule holds, where what is subtracted has its assumed value."""
+    def _best(self, asking: Subject, atoms: list[Atom], facts: Facts) -> set[Atom]:
+        """The atoms that are true where a tuple whose condition failed is there for what is granted, and not there for what is subtracted."""
+        granted = dict.fromkeys(atoms, Value.FALSE)
+        while True:
+            subtracted = self._close(asking, atoms, facts, assumed=granted, failed=Value.FALSE)
+            closed = self._close(asking, atoms, facts, assumed=subtracted, failed=Value.TRUE)
+            if closed == granted:
+                return {atom for atom, value in granted.items() if value is Value.TRUE}
+            granted = closed
+
+    def _close(self, asking: Subject, atoms: list[Atom], facts: Facts, assumed: dict[Atom, Value], failed: Value) -> dict[Atom, Value]:
+        """The least values under which every rule holds, where what is subtracted has its assumed value, and a failed condition this one."""
         values = dict.fromkeys(atoms, Value.FALSE)
         changed = True
         while changed:
             changed = False
             for relation, name in atoms:
-                value = self._atom(asking, relation, name, values, assumed)
+                value = self._atom(asking, relation, name, facts, values, assumed, failed)
                 if value is not values[relation, name]:
                     values[relation, name] = value
                     changed = True
         return values
 
-    def _atom(self, asking: Subject, relation: str, name: str, values: dict[Atom, Value], assumed: dict[Atom, Value]) -> Value:
+    def _atom(
+        self, asking: Subject, relation: str, name: str, facts: Facts, values: dict[Atom, Value], assumed: dict[Atom, Value], failed: Value
+    ) -> Value:
         if values[relation, name] is Value.TRUE:  # values only rise
             return Value.TRUE
         if asking.text == f"{name}#{relation}":  # a userset is in its own relation, whatever the rewrite
             return Value.TRUE
         rule = self._rules[_type(name)][relation]
 
+        def through(relation: str | None, subject: Subject, there: Value) -> Value:
+            """What a tuple gives whose subject is an object or a userset. A parent whose type lacks the relation has no such atom: nothing."""
+            return min(_there(there, failed), values.get((relation or "", subject.object), Value.FALSE))
+
+        def direct() -> Value:
+            """What the tuples on a relation give: to the subject they name, to all plain subjects of a type, to who is in a userset."""
+            by_subject = facts.by_subject.get((rule.relation, name), {})
+            names = [asking.text, f"{asking.type}:*"] if asking.plain else [asking.text]
+            found = [_there(by_subject[text], failed) for text in names if text in by_subject]
+            found += [through(userset.relation, userset, there) for userset, there in facts.usersets.get((rule.relation, name), ())]
+            return max(found, default=Value.FALSE)
+
         def evaluate(rewrite: Rewrite) -> Value:
             match rewrite:
                 case This():
-                    return self._direct(asking, rule.relation, name, values)
+                    return direct()
                 case ComputedUserset():
                     return values[rewrite.relation, name]
                 case TupleToUserset():
-                    parents = self._parents.get((rewrite.tupleset, name), ())
-                    # A parent whose type lacks the relation has no such atom, and gives nothing.
-                    return max((values.get((rewrite.relation, stored.subject), Value.FALSE) for stored in parents), default=Value.FALSE)
+                    parents = facts.parents.get((rewrite.tupleset, name), ())
+                    return max((through(rewrite.relation, parent, there) for parent, there in parents), default=Value.FALSE)
                 case Union():
                     return max(evaluate(child) for child in rewrite.children)
                 case Intersection():
@@ -177,14 +310,6 @@ class Oracle:
             raise AssertionError(rewrite)
 
         return evaluate(rule.rewrite)
-
-    def _direct(self, asking: Subject, relation: str, name: str, values: dict[Atom, Value]) -> Value:
-        """What the tuples stored on a relation give: to the subject they name, to all plain subjects of a type, or to who is in a userset."""
-        by_subject = self._stored.get((relation, name), {})
-        if asking.text in by_subject or (asking.plain and f"{asking.type}:*" in by_subject):
-            return Value.TRUE
-        usersets = (_subject(stored.subject) for stored in self._usersets.get((relation, name), ()))
-        return max((values[userset.relation or "", userset.object] for userset in usersets), default=Value.FALSE)
 
     # The model
 
@@ -219,36 +344,58 @@ class Oracle:
         wanted = Restriction(subject.type, subject.relation, subject.wildcard, stored.condition)
         return wanted in relation.restrictions
 
+    def refuse_contextual(self, stored: Stored) -> None:
+        """RequestError unless the tuple could be written under the model: names, restriction, condition, and a context of the declared types."""
+        try:
+            self._valid_subject(stored.subject)
+            self._valid_object(stored.object, stored.relation)
+            parameters = self.model.conditions[stored.condition].parameters if stored.condition in self.model.conditions else {}
+            for name, value in (stored.context or {}).items():
+                if name not in parameters:
+                    raise Failed("invalid_context")
+                convert(value, parameters[name])
+        except (RequestError, Failed) as fault:
+            raise RequestError(f"contextual tuple: {fault}", code="invalid_contextual_tuple") from None
+        if not self._admits(stored) or stored.subject == f"{stored.object}#{stored.relation}":
+            raise RequestError("the model does not admit the contextual tuple", code="invalid_contextual_tuple")
+
     def _valid_subject(self, text: str) -> Subject:
         object_text, hash_sign, relation = text.partition("#")
-        if len(text.encode()) > 512:
-            raise RequestError(f"subject `{text}` is too long")
-        if object_text.endswith(":*") and not hash_sign:
-            self._valid_type(object_text.removesuffix(":*"))
-        else:
-            self._valid_object(object_text, relation if hash_sign else None)
+        wildcard = object_text.endswith(":*") and not hash_sign
+        if len(text.encode()) > 512 or not (wildcard or _well_formed(object_text)) or (hash_sign and not RELATION.fullmatch(relation.encode())):
+            raise RequestError(f"malformed subject `{text}`", code="invalid_subject")
+        self._refuse_unknown(_type(object_text), relation if hash_sign else None)
         return _subject(text)
 
-    def _valid_object(self, text: str, relation: str | None) -> None:
-        encoded = text.encode()
-        match = OBJECT.fullmatch(encoded)
-        if match is None or match[2].startswith(b"*") or not 2 <= len(encoded) <= 256:
-            raise RequestError(f"malformed name `{text}`")
-        self._valid_type(_type(text))
-        if relation is None:
-            return
-        if not RELATION.fullmatch(relation.encode()):
-            raise RequestError(f"malformed relation `{relation}`")
-        if relation not in self.model.types[_type(text)].relations:
-            raise RequestError(f"type `{_type(text)}` has no relation `{relation}`")
+    def _valid_object(self, text: str, relation: str) -> None:
+        if not _well_formed(text):
+            raise RequestError(f"malformed object `{text}`", code="invalid_object")
+        self._refuse_unknown(_type(text), relation)
 
-    def _valid_type(self, type_name: str) -> None:
+    def _refuse_unknown(self, type_name: str, relation: str | None) -> None:
         if type_name not in self.model.types:
-            raise RequestError(f"the model has no type `{type_name}`")
+            raise RequestError(f"the model has no type `{type_name}`", code="type_not_found")
+        if relation is not None and relation not in self.model.types[type_name].relations:
+            raise RequestError(f"the type `{type_name}` has no relation `{relation}`", code="relation_not_found")
 
 
 def _type(name: str) -> str:
     return name.partition(":")[0]
+
+
+def _well_formed(text: str) -> bool:
+    encoded = text.encode()
+    match = OBJECT.fullmatch(encoded)
+    return match is not None and not match[2].startswith(b"*") and len(encoded) <= 256
+
+
+def _there(value: Value, failed: Value) -> Value:
+    return failed if value is Value.UNDEFINED else value
+
+
+def _same(one: Mapping[str, Any] | None, other: Mapping[str, Any] | None) -> bool:
+    """Whether two contexts are the same values of JSON; none is an empty one. A number is not its text, nor an integer a fraction."""
+    return json.dumps(one or {}, sort_keys=True, default=repr) == json.dumps(other or {}, sort_keys=True, default=repr)
 
 
 def _subject(text: str) -> Subject:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from typing import Protocol, TypeVar
+from dataclasses import replace
+from typing import Any, Protocol, TypeVar
 
 from hypothesis import strategies as st
 
@@ -18,9 +19,11 @@ from fgacore import language
 from fgacore.errors import ModelError
 from fgacore.language.model import (
     ComputedUserset,
+    Condition,
     Difference,
     Intersection,
     Model,
+    Parameter,
     Relation,
     Restriction,
     Rewrite,
@@ -29,18 +32,24 @@ from fgacore.language.model import (
     TypeDefinition,
     Union,
 )
+from oracle import Stored
 
 __all__ = [
     "Choices",
     "RandomChoices",
     "Tape",
     "all_questions",
+    "conditioned",
     "describe",
+    "make_context",
+    "make_contextual",
     "make_model",
     "make_question",
+    "make_stored",
     "make_subject",
     "make_tuple",
     "make_tuples",
+    "over",
     "pick",
     "some",
     "tapes",
@@ -113,15 +122,20 @@ def make_model(source: Choices) -> Model:
 
 
 def make_tuple(source: Choices, model: Model) -> Triple:
-    """A tuple that the model admits. It is never an object's own userset on its own relation: that is not to be written."""
+    """A tuple that a model without conditions admits."""
+    return _tuple(source, model)[0]
+
+
+def _tuple(source: Choices, model: Model) -> tuple[Triple, Restriction]:
+    """A tuple, and what admits it. It is never an object's own userset on its own relation: that is not to be written."""
     object_type, relation = pick(source, [(name, relation) for name, relation in _relations(model) if relation.restrictions])
     object_name = f"{object_type}:{pick(source, ID_WEIGHTS)}"
     restriction = pick(source, relation.restrictions)
     if restriction.wildcard:
-        return f"{restriction.type}:*", relation.name, object_name
+        return (f"{restriction.type}:*", relation.name, object_name), restriction
     ids = [id_ for id_ in ID_WEIGHTS if (object_name, relation.name) != (f"{restriction.type}:{id_}", restriction.relation)]
     subject = f"{restriction.type}:{pick(source, ids)}"
-    return (f"{subject}#{restriction.relation}" if restriction.relation else subject), relation.name, object_name
+    return (f"{subject}#{restriction.relation}" if restriction.relation else subject, relation.name, object_name), restriction
 
 
 def make_tuples(source: Choices, model: Model, count: int) -> list[Triple]:
@@ -158,9 +172,17 @@ def describe(model: Model) -> str:
     for type_name, definition in model.types.items():
         out.append(f"type {type_name}")
         for relation in definition.relations.values():
-            admitted = ", ".join(r.type + (f"#{r.relation}" if r.relation else ":*" if r.wildcard else "") for r in relation.restrictions)
+            admitted = ", ".join(_shown(restriction) for restriction in relation.restrictions)
             out.append(f"  {relation.name}: {_describe(relation.rewrite, f'[{admitted}]')}")
+    for condition in model.conditions.values():
+        parameters = ", ".join(f"{name}: {kind.type}" + (f"<{kind.member}>" if kind.member else "") for name, kind in condition.parameters.items())
+        out.append(f"condition {condition.name}({parameters}) {{ {condition.expression} }}")
     return "\n".join(out)
+
+
+def _shown(restriction: Restriction) -> str:
+    suffix = f"#{restriction.relation}" if restriction.relation else ":*" if restriction.wildcard else ""
+    return f"{restriction.type}{suffix}" + (f" with {restriction.condition}" if restriction.condition else "")
 
 
 def _describe(rewrite: Rewrite, admitted: str) -> str:
@@ -280,3 +302,122 @@ def _opened(definition: TypeDefinition) -> TypeDefinition:
         restrictions = relation.restrictions if user in relation.restrictions else (user, *relation.restrictions)
         built[name] = relation if name in TUPLESETS else Relation(name, Union((This(), relation.rewrite)), restrictions)
     return TypeDefinition(definition.name, built)
+
+
+# Conditions: a handful, each with another meaning or other parameters that a model may give it, so that a newer model meets older contexts.
+
+
+def _condition(name: str, expression: str, **parameters: str) -> Condition:
+    kinds = {key: Parameter(*text.split()) for key, text in parameters.items()}
+    return Condition(name, kinds, expression)
+
+
+CONDITIONS = (
+    (_condition("small", "x < 10", x="int"), _condition("small", 'x == "5"', x="string"), _condition("small", "x < 10 && y < 10", x="int", y="int")),
+    (_condition("tiny", "x < 10", x="int"), _condition("tiny", "x < 10.0", x="double")),
+    (_condition("ratio", "x / y > 1", x="int", y="int"), _condition("ratio", "y == 0 || x / y > 1", x="int", y="int")),
+    (_condition("until", "now < end", now="timestamp", end="timestamp"), _condition("until", "end < now", now="timestamp", end="timestamp")),
+    (_condition("lasting", "now < start + length", now="timestamp", start="timestamp", length="duration"),),
+    (_condition("tagged", "tag in tags", tag="string", tags="list string"), _condition("tagged", 'tags.exists(t, t == "a")', tags="list string")),
+    (_condition("inside", "ip.in_cidr(net)", ip="ipaddress", net="string"), _condition("inside", 'ip.in_cidr("10.0.0.0/8")', ip="ipaddress")),
+    (_condition("matching", 'tag.matches("^a+$")', tag="string"), _condition("matching", 'tag.startsWith("a")', tag="string")),
+    (
+        _condition("counted", "counts[tag] > 0", counts="map int", tag="string"),
+        _condition("counted", "tag in counts", counts="map int", tag="string"),
+    ),
+    (_condition("anything", 'what == "yes"', what="any"), _condition("anything", "what == true", what="bool")),
+)
+EXAMPLES: dict[tuple[str, str | None], tuple[Any, ...]] = {
+    ("int", None): (5, 20, "5", 0, 5.0, -3, "1e1"),
+    ("double", None): (5, 20.5, "5.5"),
+    ("string", None): ("a", "b", "aa", "5", "10.0.0.0/8", "no network"),
+    ("bool", None): (True, False),
+    ("timestamp", None): ("2024-01-01T00:00:00Z", "2024-01-01T01:30:00+01:00", "2024-01-02T00:00:00.5Z"),
+    ("duration", None): ("1h", "30m", "-1.5s", "48h"),
+    ("ipaddress", None): ("10.0.0.1", "::ffff:10.1.2.3", "192.168.0.1", "2001:db8::1"),
+    ("list", "string"): (["a", "b"], [], ["b"]),
+    ("map", "int"): ({"a": 1, "b": 0}, {}, {"aa": "7"}),
+    ("any", None): ("yes", "no", None, 5, ["yes"]),
+}
+WRONG: tuple[Any, ...] = (True, "wrong", 1.5, None, [1], {"a": "a"}, float("nan"), 1 << 70, "a\0b")
+
+
+def conditioned(source: Choices, model: Model) -> Model:
+    """The model with conditions on some of what it admits: beside the same without one, in its place, or two with different ones."""
+    every = [pick(source, variants) for variants in CONDITIONS]
+    some_conditions = some(source, every, 1 + source.below(4))
+
+    def admitted(restriction: Restriction) -> list[Restriction]:
+        first, second = (replace(restriction, condition=pick(source, some_conditions).name) for _ in range(2))
+        return pick(source, [[first], [restriction], [restriction, first], [first, second], [restriction]])
+
+    def relation(known: Relation) -> Relation:
+        return replace(known, restrictions=tuple(dict.fromkeys(found for item in known.restrictions for found in admitted(item))))
+
+    types = {name: replace(known, relations={key: relation(found) for key, found in known.relations.items()}) for name, known in model.types.items()}
+    used = {item.condition for definition in types.values() for found in definition.relations.values() for item in found.restrictions}
+    return Model(model.schema, types, {condition.name: condition for condition in some_conditions if condition.name in used})
+
+
+def make_stored(source: Choices, model: Model, count: int, instants: Sequence[int | None] = (None,)) -> list[Stored]:
+    """Up to `count` tuples of different keys that the model admits, with contexts that may be written, each expiring at one of these instants."""
+    return list({stored.key: stored for stored in (_stored(source, model, *_tuple(source, model), instants) for _ in range(count))}.values())
+
+
+def over(source: Choices, model: Model, stored: Stored, instants: Sequence[int | None] = (None,)) -> Stored | None:
+    """Another tuple of the same key, with what the model admits of it: another condition or context, or none; None where it admits nothing."""
+    name, hash_sign, relation = stored.subject.partition("#")
+    definition = model.types.get(stored.object.partition(":")[0])
+    known = definition.relations.get(stored.relation) if definition else None
+    kind = (name.partition(":")[0], relation if hash_sign else None, name.endswith(":*"))
+    fitting = [found for found in known.restrictions if (found.type, found.relation, found.wildcard) == kind] if known else []
+    return _stored(source, model, stored.key, pick(source, fitting), instants) if fitting else None
+
+
+def _stored(source: Choices, model: Model, key: Triple, restriction: Restriction, instants: Sequence[int | None]) -> Stored:
+    context = None
+    if restriction.condition is not None:
+        parameters = model.conditions[restriction.condition].parameters
+        context = {name: pick(source, EXAMPLES[kind.type, kind.member]) for name, kind in parameters.items() if source.below(5) < 2} or None
+    return Stored(*key, restriction.condition, context, pick(source, instants))
+
+
+def make_context(source: Choices, model: Model) -> dict[str, Any] | None:
+    """What a request may bring: for most parameters a good value, for some none or a wrong one; sometimes nothing at all."""
+    if source.below(8) == 7:
+        return None
+    kinds: dict[str, list[Parameter]] = {}
+    for condition in model.conditions.values():
+        for name, kind in condition.parameters.items():
+            kinds.setdefault(name, []).append(kind)
+    context: dict[str, Any] = {"unknown": float("nan")} if source.below(8) == 7 else {}
+    for name, found in sorted(kinds.items()):
+        kind = pick(source, found)
+        choice = source.below(8)
+        if choice == 7:
+            context[name] = pick(source, WRONG)
+        elif choice < 6:
+            context[name] = pick(source, EXAMPLES[kind.type, kind.member])
+    return context
+
+
+def make_contextual(source: Choices, model: Model, stored: Sequence[Stored], instants: Sequence[int | None] = (None,)) -> list[Stored]:
+    """Tuples for one question: new ones, and others in the place of stored ones; now and then the same one twice, or one that is a fault."""
+    found = {item.key: item for item in make_stored(source, model, source.below(4), instants)}
+    for _ in range(source.below(3) if stored else 0):
+        other = over(source, model, pick(source, stored), instants)
+        if other is not None:
+            found[other.key] = other
+    tuples = list(found.values())
+    if tuples and source.below(6) == 5:
+        tuples.append(tuples[0])
+    if tuples and source.below(24) == 23:
+        first = tuples[0]
+        faults = [
+            replace(first, context={"undeclared": 1}),
+            replace(first, relation="nothing"),
+            replace(first, subject="nobody"),
+            replace(first, condition="nothing"),
+        ]
+        tuples.append(pick(source, faults))
+    return tuples

@@ -170,6 +170,7 @@ class Engine(Checks):
         An expired tuple is absent from its instant on, swept or not.
         """
         with self._lock:
+            self._writer.look()
             self._refuse_closed()
             revision, count = self._writer.sweep()
             if count:
@@ -181,8 +182,8 @@ class Engine(Checks):
 
         Tuples that the newest model no longer admits are stored, and read, all the same; checks ignore them.
         """
-        self._refuse_closed()
         self._writer.look()
+        self._refuse_closed()
         return self._read(subject, relation, object)
 
     def _read(self, subject: str | None, relation: str | None, object: str | None) -> Iterator[Tuple]:

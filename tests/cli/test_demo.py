@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections import defaultdict
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from click.testing import CliRunner, Result
@@ -102,6 +105,36 @@ def test_every_named_decision_is_printed_with_its_answer(run: Result) -> None:
         answer = "allow" if decision.allowed else "deny"
         line = rf"^{re.escape(decision.subject)} +{decision.relation} +{re.escape(decision.object)} +{answer} +{re.escape(decision.why)} *$"
         assert re.search(line, run.output, re.MULTILINE), f"{decision} in\n{run.output}"
+
+
+def test_grant_for_an_hour_is_allowed_now_and_denied_an_hour_later() -> None:
+    now = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
+    engine = fgacore.open(":memory:", clock=lambda: now)
+    engine.write_model(helpdesk.model_text())
+    revision = engine.write([*helpdesk.named_tuples(), helpdesk.GRANT])
+    assert engine.check("agent:support", "can_read", "ticket:50110") is True
+    now += timedelta(hours=1)
+    assert engine.check("agent:support", "can_read", "ticket:50110") is False
+    assert engine.revision == revision
+
+
+def test_grant_for_an_hour_is_printed_with_its_times(run: Result) -> None:
+    for time, answer in (("09:00", "allow"), ("10:00", "deny")):
+        assert re.search(rf"^{time} +agent:support +can_read +ticket:50110 +{answer} ", run.output, re.MULTILINE), run.output
+
+
+def test_demo_needs_no_extra() -> None:
+    program = "import sys; sys.modules['cel_expr_python'] = None; from fgacore.cli import main; main(['demo'])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "A grant for an hour" in done.stdout
+
+
+def test_a_grant_that_never_ends_fails_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(helpdesk, "GRANT", replace(helpdesk.GRANT, expires_at=None))
+    result = CliRunner().invoke(main, ["demo"])
+    assert result.exit_code == 1
+    assert "1 of these answers are wrong" in result.output
 
 
 def test_output_is_plain_when_it_is_no_terminal(run: Result) -> None:

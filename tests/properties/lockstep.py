@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 
-from adapters import PATHS, EngineAdapter, Question, Triple, differences
+from adapters import PATHS, EngineAdapter, Question, Triple, differences, oracle_answer
 from fgacore import language
 from fgacore.language.model import Model
-from oracle import Oracle
+from oracle import Oracle, Stored
 from strategies import Choices, all_questions, describe, make_model, make_question, make_subject, make_tuples, pick, some
 
 __all__ = ["SOAK", "Lockstep"]
@@ -25,7 +25,7 @@ class Lockstep:
     def __init__(self) -> None:
         self.engine = EngineAdapter()
         self.models: list[tuple[str, Model]] = []
-        self.tuples: dict[Triple, None] = {}
+        self.tuples: dict[Triple, Stored] = {}
         self.history: list[str] = []
         self._oracles: dict[int, Oracle] = {}
 
@@ -49,7 +49,7 @@ class Lockstep:
         self.engine.engine.write(new, deletes=gone)
         for triple in gone:
             del self.tuples[triple]
-        self.tuples.update(dict.fromkeys(new))
+        self.tuples.update({triple: Stored(*triple) for triple in new})
         self._oracles.clear()
 
     def merge(self) -> None:
@@ -60,16 +60,20 @@ class Lockstep:
         """Every path has the oracle's answer to every question, under the newest model or under the one that is named."""
         model_id = None if model_index is None else self.models[model_index][0]
         oracle = self.oracle(len(self.models) - 1 if model_index is None else model_index)
-        expected = [oracle.check(*question) for question in questions]
+        expected = [oracle_answer(oracle, question, self.instant()) for question in questions]
         answers = self.engine.ask(questions, model_id, paths)
         faults = differences(answers, questions, expected)
         if faults:
             asked = f"ask by {', '.join(paths)}, model {'newest' if model_index is None else model_index}"
             raise AssertionError("\n".join([*self.history, asked, *faults[:20]]))
 
+    def instant(self) -> int | None:
+        """The instant of the asking. Nothing expires here."""
+        return None
+
     def oracle(self, model_index: int) -> Oracle:
         if model_index not in self._oracles:
-            self._oracles[model_index] = Oracle(self.models[model_index][1], self.tuples)
+            self._oracles[model_index] = Oracle(self.models[model_index][1], self.tuples.values())
         return self._oracles[model_index]
 
     # The same, chosen at random

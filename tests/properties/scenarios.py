@@ -2,30 +2,43 @@
 
 They are in `tests/scenarios/*.yaml`, and those too regular to write down are made here. Each proves its point alone, without the public
 suites. A scenario has one or more stages in one store: each stage is a new model, more tuples, and the questions to which the answer is
-then yes, no, or an error of the caller's. Lines read subject, relation, object; models are without header and `define`.
+then yes, no, or an error of the caller's. Lines read subject, relation, object; models are without header and `define`. A tuple may go on
+`with` a condition, its context as JSON, and `until` an instant.
 """
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-__all__ = ["SCENARIOS", "Scenario", "Stage", "lines", "model_text"]
+from oracle import Stored
+
+__all__ = ["SCENARIOS", "Scenario", "Stage", "lines", "model_text", "tuple_lines"]
 
 FOLDER = Path(__file__).parents[1] / "scenarios"
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A model, what is written under it, and the questions by their answers."""
+    """A model, what is written under it, what surrounds the questions, and the questions by their answers.
 
-    model: str
+    Without a model the newest stays. `at` is the instant, in microseconds; `code` is that of what is refused, where it matters which.
+    """
+
+    model: str = ""
     tuples: str = ""
+    context: dict[str, Any] | None = None
+    contextual: str = ""
+    at: int = 0
     allowed: str = ""
     denied: str = ""
     refused: str = ""
+    code: str | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +56,20 @@ def lines(text: str) -> list[tuple[str, str, str]]:
         if line.strip():
             subject, relation, name = line.split()
             found.append((subject, relation, name))
+    return found
+
+
+TUPLE = re.compile(r"(\S+) (\S+) (\S+)(?: with (\S+)(?: (\{.*\}))?)?(?: until (\d+))?")
+
+
+def tuple_lines(text: str) -> list[Stored]:
+    """The tuples of a block of lines."""
+    found = []
+    for line in text.strip().splitlines():
+        match = TUPLE.fullmatch(line.strip())
+        assert match is not None, line
+        subject, relation, name, condition, context, until = match.groups()
+        found.append(Stored(subject, relation, name, condition, json.loads(context) if context else None, int(until) if until else None))
     return found
 
 

@@ -6,14 +6,15 @@ from collections.abc import Callable, Iterable
 
 import pytest
 
-from adapters import REFUSED, Adapter, Answer, EngineAdapter, OracleAdapter, Question, Triple, differences
-from properties.scenarios import SCENARIOS, Scenario, Stage, lines, model_text
+from adapters import REFUSED, Adapter, Answer, EngineAdapter, OracleAdapter, Question, Refused, Triple, differences
+from oracle import Stored
+from properties.scenarios import SCENARIOS, Scenario, Stage, lines, model_text, tuple_lines
 
 
 class MergedEngine(EngineAdapter):
     """All tuples in the base."""
 
-    def write(self, tuples: Iterable[Triple]) -> None:
+    def write(self, tuples: Iterable[Stored | Triple]) -> None:
         super().write(tuples)
         self.engine.merge()
 
@@ -21,12 +22,12 @@ class MergedEngine(EngineAdapter):
 class HalfMergedEngine(EngineAdapter):
     """Every second tuple in the base, the others in the delta, and all of them deleted and written again."""
 
-    def write(self, tuples: Iterable[Triple]) -> None:
+    def write(self, tuples: Iterable[Stored | Triple]) -> None:
         batch = list(tuples)
         super().write(batch[::2])
         self.engine.merge()
         super().write(batch[1::2])
-        super().delete(batch)
+        super().delete(item.key if isinstance(item, Stored) else item for item in batch)
         super().write(batch)
 
 
@@ -40,8 +41,10 @@ ADAPTERS: dict[str, Callable[[], Adapter]] = {
 
 def expectations(stage: Stage) -> tuple[list[Question], list[Answer]]:
     pairs: list[tuple[Question, Answer]] = []
-    for text, answer in ((stage.allowed, True), (stage.denied, False), (stage.refused, REFUSED)):
-        pairs += [(Question(*triple), answer) for triple in lines(text)]
+    refused = REFUSED if stage.code is None else Refused(frozenset({stage.code}))
+    contextual = tuple_lines(stage.contextual)
+    for text, answer in ((stage.allowed, True), (stage.denied, False), (stage.refused, refused)):
+        pairs += [(Question(*triple, stage.context, contextual), answer) for triple in lines(text)]
     return [question for question, _ in pairs], [answer for _, answer in pairs]
 
 
@@ -51,8 +54,10 @@ def test_scenario(name: str, scenario: Scenario) -> None:
     adapter = ADAPTERS[name]()
     faults = []
     for number, stage in enumerate(scenario.stages, start=1):
-        adapter.write_model(model_text(stage.model))
-        adapter.write(lines(stage.tuples))
+        adapter.now = stage.at
+        if stage.model:
+            adapter.write_model(model_text(stage.model))
+        adapter.write(tuple_lines(stage.tuples))
         questions, expected = expectations(stage)
         faults += [f"stage {number}, {line}" for line in differences(adapter.ask(questions), questions, expected)]
         # In the other order too: what one question teaches must not bend another.

@@ -49,20 +49,6 @@ class StoreFile:
     tuples: tuple[SuiteTuple, ...]
     tests: tuple[StoreTest, ...]
 
-    @property
-    def conditional(self) -> bool:
-        """Whether the model or a tuple has a condition."""
-        every = [*self.tuples, *(item for test in self.tests for item in test.tuples)]
-        return any(item.condition for item in every) or any("\ncondition " in f"\n{text}" for text in self._model_texts())
-
-    def _model_texts(self) -> list[str]:
-        if isinstance(self.model, str):
-            return [self.model]
-        if self.model.name == "fga.mod":
-            contents = yaml.safe_load(self.model.read_text(encoding="utf-8"))["contents"]
-            return [(self.model.parent / name).read_text(encoding="utf-8") for name in contents]
-        return [self.model.read_text(encoding="utf-8")]
-
 
 def find_stores(folder: Path) -> list[Path]:
     """Every store file below the folder."""

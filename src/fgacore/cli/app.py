@@ -9,6 +9,7 @@ import click
 from fgacore.errors import FgaError, InternalError
 
 from .demo import demo
+from .test import test
 
 __all__ = ["main"]
 
@@ -35,3 +36,4 @@ def main() -> None:
 
 
 main.add_command(demo)
+main.add_command(test)

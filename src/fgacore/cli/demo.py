@@ -1,4 +1,4 @@
-"""`fgacore demo`: the helpdesk, in two parts. First named decisions, then what an agent loop costs.
+"""`fgacore demo`: the helpdesk, in three parts. Named decisions, a grant for an hour, and what an agent loop costs.
 
 It fails if a named decision is not the one that the story demands, so a run of it proves an install.
 """
@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 import click
 
 import fgacore
+from fgacore.tuples import Triple
 
 from . import helpdesk
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 __all__ = ["demo"]
 
@@ -29,6 +31,7 @@ RUN_COUNT = 21  # odd, so that the median is a run that took place
 NEXT = """\
 What to try next:
   fgacore demo --show-model        the model behind these decisions, in OpenFGA's language
+  fgacore test FOLDER              the tests of your own models, as OpenFGA's command line has them
   python -c 'import fgacore; help(fgacore.Engine)'
                                    what an engine can do; the README has twenty lines to start from"""
 
@@ -47,7 +50,7 @@ def demo(show_model: bool) -> None:
     piped = not sys.stdout.isatty()  # then lines stay whole, whatever their width
     console = Console(highlight=False, width=160 if piped else None)
     console.print("[bold]A helpdesk.[/bold] agent:support works on the tickets assigned to it, nothing else.\n")
-    wrong = _named_decisions(console)
+    wrong = _named_decisions(console) + _passing_grant(console)
     if wrong:
         raise click.ClickException(f"{wrong} of these answers are wrong: this build of fgacore must not be used")
     _agent_loop(console)
@@ -56,24 +59,49 @@ def demo(show_model: bool) -> None:
 
 def _named_decisions(console: Console) -> int:
     """Print the decisions of the small helpdesk; return how many of them are not the right ones."""
-    from rich.table import Table
-    from rich.text import Text
-
     engine = fgacore.open(":memory:")
     engine.write_model(helpdesk.model_text())
     engine.write(helpdesk.named_tuples())
-    rows = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for column in ("subject", "relation", "object", "answer", "because"):
-        rows.add_column(column, no_wrap=column != "because")
-    wrong = 0
-    for decision in helpdesk.DECISIONS:
-        allowed = engine.check(decision.subject, decision.relation, decision.object)
-        wrong += allowed is not decision.allowed
-        answer = Text("allow", "green") if allowed else Text("deny", "red")
-        if allowed is not decision.allowed:
-            answer.append(" (wrong)")
-        rows.add_row(decision.subject, decision.relation, decision.object, answer, decision.why)
+    rows = _table("subject", "relation", "object", "answer", "because")
+    wrong = sum(_add_row(rows, engine, decision) for decision in helpdesk.DECISIONS)
     console.print(rows)
+    return wrong
+
+
+def _passing_grant(console: Console) -> int:
+    """Print one question asked before and after the grant behind it ends; return how many answers are not the right ones."""
+    now, _ = helpdesk.GRANT_DECISIONS[0]
+    engine = fgacore.open(":memory:", clock=lambda: now)
+    engine.write_model(helpdesk.model_text())
+    engine.write([*helpdesk.named_tuples(), helpdesk.GRANT])
+    rows = _table("time", "subject", "relation", "object", "answer", "because")
+    wrong = 0
+    for now, decision in helpdesk.GRANT_DECISIONS:  # only the clock moves: nothing is written in between
+        wrong += _add_row(rows, engine, decision, f"{now:%H:%M}")
+    console.print("\n[bold]A grant for an hour.[/bold] bruno's ticket is lent to it, and the clock is moved:\n")
+    console.print(rows)
+    return wrong
+
+
+def _table(*columns: str) -> Table:
+    from rich.table import Table
+
+    rows = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for column in columns:
+        rows.add_column(column, no_wrap=column != "because")
+    return rows
+
+
+def _add_row(rows: Table, engine: fgacore.Engine, decision: helpdesk.Decision, *before: str) -> bool:
+    """Ask for a decision, add it to the table, and return whether it is wrong."""
+    from rich.text import Text
+
+    allowed = engine.check(decision.subject, decision.relation, decision.object)
+    wrong = allowed is not decision.allowed
+    answer = Text("allow", "green") if allowed else Text("deny", "red")
+    if wrong:
+        answer.append(" (wrong)")
+    rows.add_row(*before, decision.subject, decision.relation, decision.object, answer, decision.why)
     return wrong
 
 
@@ -98,7 +126,7 @@ def _agent_loop(console: Console) -> None:
     console.print(f"  a check    {batch_seconds / BATCH_COUNT * 1e9:,.0f} nanoseconds")
 
 
-def _seconds(engine: fgacore.Engine, questions: Sequence[helpdesk.Triple]) -> float:
+def _seconds(engine: fgacore.Engine, questions: Sequence[Triple]) -> float:
     started = time.perf_counter()
     engine.batch_check(questions)
     return time.perf_counter() - started

@@ -1,6 +1,6 @@
 """The helpdesk of the demo: the small one from package data with its named decisions, and a large one made from a seed.
 
-It only makes data, and knows nothing of the engine: the tests recompute its answers without one.
+It only makes data, and asks nothing: the tests recompute its answers without an engine.
 """
 
 from __future__ import annotations
@@ -8,12 +8,13 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.resources import files
 from itertools import count, islice
 
-__all__ = ["AGENT", "DECISIONS", "Decision", "Triple", "generated_questions", "generated_tuples", "model_text", "named_tuples"]
+from fgacore.tuples import Triple, Tuple
 
-Triple = tuple[str, str, str]  # subject, relation, object
+__all__ = ["AGENT", "DECISIONS", "GRANT", "GRANT_DECISIONS", "Decision", "generated_questions", "generated_tuples", "model_text", "named_tuples"]
 
 AGENT = "agent:support"
 
@@ -56,6 +57,14 @@ DECISIONS = (  # the reasons are short: a table of them fits a terminal of 80 co
     Decision("user:lena", "can_read", "note:suspicion", True, "she wrote it"),
     Decision("user:ines", "can_read_payments", "customer:acme", True, "she is in billing"),
     Decision("user:lena", "can_read", "direct_message:17", False, "leads; takes no part"),
+)
+
+
+# One ticket more, for an hour: the clock of the demo is moved over the end of this grant.
+GRANT = Tuple(AGENT, "assignee", "ticket:50110", expires_at=datetime(2026, 1, 5, 10, 0, tzinfo=UTC))
+GRANT_DECISIONS = (  # each with the time at which it is asked
+    (datetime(2026, 1, 5, 9, 0, tzinfo=UTC), Decision(AGENT, "can_read", "ticket:50110", True, "lent until 10:00")),
+    (datetime(2026, 1, 5, 10, 0, tzinfo=UTC), Decision(AGENT, "can_read", "ticket:50110", False, "the hour is over")),
 )
 
 

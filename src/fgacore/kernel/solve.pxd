@@ -6,7 +6,8 @@ So every set is read once for each atom and operation. Calls into lower componen
 An unstratified component (a subtraction inside its recursion) is solved by the alternating fixpoint: passes in mode definite and possible in turn, each
 reading calls under a subtraction from the pass before (odd: of the other mode; even: of its own), until two passes change nothing.
 A condition that fails is unknown: in mode definite its tuple is absent, in mode possible present. Where the answer is then not definite, the question
-is solved again the other way round (`upper`): only if that makes it definite does the answer hang on what failed, and is an error.
+is solved again the other way round (`upper`): only if that makes it definite does the answer hang on what failed, and is an error. In the same way
+it is first solved with all conditions unknown, so that none is decided where the answer hangs on none.
 INVARIANT (final): an atom that is TRUE or FALSE outside a pass keeps its verdict for this subject, version and plan.
 Used by check.pyx where a bounded walk does not suffice. One solver for a run; its memory is kept between runs up to a size.
 """
@@ -83,8 +84,9 @@ cdef struct SolverC:
     uint32_t demand_room
     ComponentC* components
     uint32_t component_room
-    bint failed                  # a condition failed since the solver was reset
-    bint upper                   # what fails is present in mode definite, absent in mode possible
+    bint unsure                  # a condition was unknown since the solver was reset
+    bint unknown                 # no condition is decided: all are unknown
+    bint upper                   # what is unknown is present in mode definite, absent in mode possible
     uint64_t passes              # of alternations, for the tests of work
     const void* plan             # the atoms belong to this plan, to one subject and one version
 

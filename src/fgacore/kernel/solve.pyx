@@ -60,7 +60,7 @@ cdef void solver_reset(SolverC* solver) noexcept nogil:
     solver.task_free = NONE
     solver.goal_count = 0
     solver.demand_count = 0
-    solver.failed = 0
+    solver.unsure = 0
     solver.plan = NULL
 
 
@@ -427,30 +427,41 @@ cdef bint run_task(SolverC* solver, RunC* run, uint32_t number, int32_t op, Iter
 
 cdef bint stands(SolverC* solver, RunC* run, const OpC* o, uint32_t mode, uint32_t object, uint32_t member) noexcept nogil:
     """Whether a conditioned tuple counts in a mode. No, with run.error set, where the conditions cannot go on."""
-    cdef int outcome = tuple_decide(run, o, object, member)
+    cdef int outcome = OUTCOME_ERROR if solver.unknown else tuple_decide(run, o, object, member)
     if outcome == OUTCOME_ERROR:
-        solver.failed = 1
+        solver.unsure = 1
         return mode ^ (o.under == UNDER_ODD) ^ solver.upper
     return outcome == OUTCOME_TRUE
 
 
 cdef bint solve(SolverC* solver, RunC* run, uint32_t node, uint32_t object) noexcept nogil:
     """Whether the subject definitely holds a node on an object. On run.error the answer is no and means nothing."""
-    cdef bint yes = settle(solver, run, node, object)
-    if yes or run.error or not solver.failed:
+    cdef bint yes
+    if not run.plan.nodes[node].conditioned:
+        return settle(solver, run, node, object)
+    # First without deciding a condition: the answer may hang on none of them.
+    yes = settle_as(solver, run, node, object, 1, 1)
+    if run.error or not yes or not solver.unsure:
         return yes
-    solver_reset(solver)
-    solver.upper = 1
-    yes = settle(solver, run, node, object)
-    solver.upper = 0
-    solver_reset(solver)
-    if yes and not run.error:
+    if settle_as(solver, run, node, object, 1, 0) or run.error:
+        return not run.error
+    if settle_as(solver, run, node, object, 0, 0) or run.error:
+        return not run.error
+    if solver.unsure and settle_as(solver, run, node, object, 0, 1) and not run.error:
         run.error = ERROR_CONDITION
     return 0
 
 
+cdef bint settle_as(SolverC* solver, RunC* run, uint32_t node, uint32_t object, bint unknown, bint upper) noexcept nogil:
+    """Settle an atom anew. unknown: no condition is decided, all are unknown. upper: see solve.pxd."""
+    solver_reset(solver)
+    solver.unknown = unknown
+    solver.upper = upper
+    return settle(solver, run, node, object)
+
+
 cdef bint settle(SolverC* solver, RunC* run, uint32_t node, uint32_t object) noexcept nogil:
-    """Whether an atom is definitely true, in the way that solver.upper says."""
+    """Whether an atom is definitely true, in the way that solver.unknown and solver.upper say."""
     cdef const PlanC* plan = run.plan
     cdef uint32_t root, component, task, i, atom
     cdef int32_t op

@@ -370,7 +370,7 @@ class _Graph:
                 if_false = self._call(table, callee, condition, under, if_true, if_false)
             return if_false
         if isinstance(rewrite, Union):
-            children = [child for child in rewrite.children if not isinstance(child, This)]
+            children: list[Rewrite] = [child for child in rewrite.children if not isinstance(child, This)]
             if len(children) < len(rewrite.children):  # its conditioned tuples after all the rest
                 if_false = self._this(node, True, under, if_true, if_false)
             for child in sorted(children, key=lambda child: self._cost(child, node), reverse=True):
@@ -434,8 +434,8 @@ class _Graph:
                 uncertain[c] = True
         conditioned = [False] * len(unstratified)
         for c, node in sorted((c, node) for node, c in enumerate(component)):
-            own = any(op[0] >= OP_DIRECT_IF for op in self.ops[firsts[node] : entries[node] + 1])
-            if own or any(conditioned[component[callee]] for callee, _ in self.calls[node]):
+            reads = any(op[0] >= OP_DIRECT_IF for op in self.ops[firsts[node] : entries[node] + 1])
+            if reads or any(conditioned[component[callee]] for callee, _ in self.calls[node]):
                 conditioned[c] = True
         nodes = [(entries[n], firsts[n], c, uncertain[c], conditioned[c]) for n, c in enumerate(component)]
         groups, seeds, edges = self._closures()

@@ -38,7 +38,6 @@ from fgacore.language.model import NOWHERE, Condition, Model, Parameter, Positio
 __all__ = ["CompiledCondition", "ConditionFailed", "LibraryExpression", "compile_conditions"]
 
 _MESSAGE_CHARACTERS_MAX = 200
-_VALUE_DEPTH_MAX = 64  # the library recurses over a value, and 10,000 levels end the process
 
 # Other names are legal in a model, but no expression can say them.
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
@@ -330,7 +329,8 @@ def _library_faults(said: str) -> list[tuple[Position, str]]:
 
 def _one_line(said: str) -> str:
     """A message of the library as ours are: one line, in lower case, without its status, its lists of tokens, and not longer than one reads."""
-    said = _STATUS.sub("", said.split(" expecting ")[0].split("\n | ")[0]).removeprefix("Syntax error: ")
+    said = said.split(" expecting ")[0].split("\n | ")[0][: 2 * _MESSAGE_CHARACTERS_MAX]  # it may quote a whole value
+    said = _STATUS.sub("", said).removeprefix("Syntax error: ")
     said = " ".join("".join(char if char.isprintable() else " " for char in said).split()).rstrip(".")
     said = re.sub(r"'([^']*)'", r"`\1`", said[:1].lower() + said[1:])
     return said if len(said) <= _MESSAGE_CHARACTERS_MAX else said[: _MESSAGE_CHARACTERS_MAX - 1] + "…"
@@ -353,8 +353,8 @@ def _guard(value: object, depth: int) -> None:
         if math.floor(value.timestamp()) != (value - _EPOCH) // timedelta(seconds=1):
             raise ConditionFailed("a time so far from now is not told apart from one a second later")
     elif isinstance(value, (list, dict)):
-        if depth > _VALUE_DEPTH_MAX:
-            raise ConditionFailed(f"a value nests deeper than {_VALUE_DEPTH_MAX}")
+        if depth > limits.CONTEXT_DEPTH_MAX:  # the library recurses over a value, and 10,000 levels end the process
+            raise ConditionFailed(f"a value nests deeper than {limits.CONTEXT_DEPTH_MAX}")
         for part in value:
             _guard(part, depth + 1)
         if isinstance(value, dict):

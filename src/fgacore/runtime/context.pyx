@@ -66,7 +66,7 @@ cdef struct PackC:                           # msgpack being written
     uint64_t capacity
     uint64_t size_max
     uint64_t count                           # values and keys written, since it was last set to 0
-    uint32_t kinds                           # bit TYPE_*: datetimes, timedeltas, addresses that were turned to text
+    uint32_t kinds                           # bit TYPE_*: datetimes, timedeltas, addresses turned to text; integers beyond 64 bits to double
     uint8_t first[PACK_FIRST]
 
 cdef struct FoundC:                          # a key of a request that is a parameter
@@ -162,18 +162,26 @@ cdef int pack_text(PackC* p, object text) except -1:
     return FAULT_NONE
 
 
+cdef int pack_double(PackC* p, double value) except -1:
+    cdef uint64_t bits
+    memcpy(&bits, &value, 8)
+    return pack_number(p, 0xcb, bits, 8) if isfinite(value) else FAULT_FINITE
+
+
 cdef int pack_integer(PackC* p, object value) except -1:
     cdef int overflow = 0
     cdef int64_t number = PyLong_AsLongLongAndOverflow(value, &overflow)
     cdef uint64_t natural = <uint64_t>number
     cdef uint32_t width
-    if overflow < 0:
-        return FAULT_RANGE
-    if overflow > 0:
+    if overflow:
         try:
             natural = PyLong_AsUnsignedLongLong(value)
-        except OverflowError:
-            return FAULT_RANGE
+        except OverflowError:                # beyond 64 bits it is what readers of JSON make of it for a double
+            p.kinds |= 1 << TYPE_DOUBLE
+            try:
+                return pack_double(p, float(value))
+            except OverflowError:
+                return FAULT_RANGE
     elif -32 <= number < 128:
         return pack_number(p, <uint8_t>number, 0, 0)
     elif number < 0:
@@ -185,8 +193,6 @@ cdef int pack_integer(PackC* p, object value) except -1:
 
 cdef int pack_value(PackC* p, object value, uint32_t depth) except -1:
     """depth: how many lists and maps may be nested in each other."""
-    cdef double real
-    cdef uint64_t bits
     p.count += 1
     if isinstance(value, str):
         return pack_text(p, value)
@@ -197,9 +203,7 @@ cdef int pack_value(PackC* p, object value, uint32_t depth) except -1:
     if PyLong_Check(value):
         return pack_integer(p, value)
     if PyFloat_Check(value):
-        real = PyFloat_AS_DOUBLE(value)
-        memcpy(&bits, &real, 8)
-        return pack_number(p, 0xcb, bits, 8) if isfinite(real) else FAULT_FINITE
+        return pack_double(p, PyFloat_AS_DOUBLE(value))
     if type(value) is dict:
         return pack_map(p, <dict>value, depth)
     if PyTuple_Check(value):
@@ -216,13 +220,32 @@ cdef int pack_value(PackC* p, object value, uint32_t depth) except -1:
         if isinstance(value, addresses):
             p.kinds |= 1 << TYPE_IP
             value = str(value)
-        elif isinstance(value, Mapping):
-            value = dict(value)
         else:
-            return FAULT_TYPE
+            value = mapping_copy(value)
     except Exception:
         return FAULT_CODE
-    return pack_text(p, value) if isinstance(value, str) else pack_map(p, value, depth)
+    if isinstance(value, str):
+        return pack_text(p, value)
+    return FAULT_TYPE if value is None else FAULT_SIZE if value is False else pack_map(p, value, depth)
+
+
+cdef object mapping_copy(object mapping):
+    """A dict with what a mapping has; None: it is none; False: it has too many entries to be read. What its own code raises is raised.
+
+    Of a dict of the caller's own class the entries are taken as they lie there.
+    """
+    cdef uint64_t left = request_max
+    if isinstance(mapping, dict):
+        return dict(PyDict_Items(mapping))
+    if not isinstance(mapping, Mapping):
+        return None
+    entries = {}
+    for key in mapping:
+        if left == 0:
+            return False
+        left -= 1
+        entries[key] = mapping[key]
+    return entries
 
 
 cdef int pack_list(PackC* p, tuple members, uint32_t depth) except -1:
@@ -382,10 +405,13 @@ cdef inline bint holds_more(TypeC type) noexcept:
     return type.type == TYPE_ANY or type.type == TYPE_LIST or type.type == TYPE_MAP
 
 
-cdef inline bint kinds_fit(TypeC type, uint32_t kinds) noexcept:
-    """Whether the datetimes, timedeltas and addresses that were given stand where their types are declared, or `any`."""
+cdef inline int kinds_fault(TypeC type, uint32_t kinds) noexcept:
+    """Whether the datetimes, timedeltas and addresses that were given stand where their types are declared, or `any`; integers beyond 64 bits
+    only where doubles are."""
     cdef uint32_t base = type.member if type.type == TYPE_LIST or type.type == TYPE_MAP else type.type
-    return base == TYPE_ANY or kinds & ~(<uint32_t>1 << base) == 0
+    if base != TYPE_DOUBLE and kinds & (1 << TYPE_DOUBLE):
+        return FAULT_RANGE
+    return FAULT_NONE if base == TYPE_ANY or kinds & ~(<uint32_t>1 << base) == 0 else FAULT_TYPE
 
 
 cdef ContextC* context_alloc(Parameters p, uint64_t room, uint64_t raw_size) except NULL:
@@ -418,11 +444,14 @@ cdef dict dict_of(object context):
     if type(context) is dict:
         return <dict>context
     try:
-        if isinstance(context, Mapping):
-            return dict(context)
+        entries = mapping_copy(context)
     except Exception:
         raise RequestError("the context could not be read: its own code failed", code="invalid_context") from None
-    raise RequestError("the context is not a mapping", code="invalid_context")
+    if entries is None:
+        raise RequestError("the context is not a mapping", code="invalid_context")
+    if entries is False:
+        raise too_large(request_max)
+    return entries
 
 
 cdef ContextC* context_build(Parameters p, const uint8_t* raw, uint32_t raw_size, bint strict) except NULL:
@@ -500,8 +529,7 @@ cdef ContextC* context_stored(Parameters p, object context) except NULL:
             fault = pack_text(&pack, key) or pack_value(&pack, value, depth_max)
             if fault == FAULT_SIZE:
                 raise too_large(stored_max)
-            if fault == FAULT_NONE and not kinds_fit(p.types[slot], pack.kinds):
-                fault = FAULT_TYPE
+            fault = fault or kinds_fault(p.types[slot], pack.kinds)
             if fault:
                 raise RequestError(fault_text(fault, key, p.types[slot]), code="invalid_context")
         return context_build(p, pack.start, <uint32_t>pack.size, 1)
@@ -573,7 +601,7 @@ cdef ContextC* context_request(Parameters p, object context) except NULL:
             f = &found[i]
             slot = f.slot
             while slot < p.count:
-                if f.fault or not kinds_fit(p.types[slot], f.kinds):
+                if f.fault or kinds_fault(p.types[slot], f.kinds):
                     c.values[slot].tag = VALUE_BAD
                 else:
                     slot_read(p, c, slot, c.raw + f.at, f.size, &room)
@@ -598,9 +626,8 @@ cdef str context_fault(Parameters p, uint32_t slot, object context):
     pack_begin(&pack, request_max)
     try:
         fault = pack_value(&pack, entries[p.names[slot]], depth_max)
-        if fault == FAULT_NONE and not kinds_fit(p.types[slot], pack.kinds):
-            fault = FAULT_TYPE
-        elif fault == FAULT_NONE:
+        fault = fault or kinds_fault(p.types[slot], pack.kinds)
+        if fault == FAULT_NONE:
             c = context_alloc(p, pack.count, 0)
             room = &c.values[p.count]
             fault = slot_read(p, c, slot, pack.start, pack.size, &room)
