@@ -224,7 +224,7 @@ class EngineAdapter:
             return self.engine.check_objects(first.subject, first.relation, objects, **_surroundings(first), **options)
 
         answers: list[Answer] = [None] * len(questions)
-        for indexes in _groups(questions, lambda question: (question.subject, question.relation, _key(question))):
+        for indexes in _groups(questions, lambda question: (question.subject, question.relation)):
             for index, answer in _ask_all(questions, indexes, ask):
                 answers[index] = answer if isinstance(answer, Refused) else _bool(answer)
         return answers
@@ -232,7 +232,7 @@ class EngineAdapter:
     def _batch_check(self, questions: Sequence[Question], options: dict[str, Any]) -> list[Answer]:
         """One call for all that bring the same."""
         answers: list[Answer] = [None] * len(questions)
-        for indexes in _groups(questions, _key):
+        for indexes in _groups(questions, lambda question: ()):
             first = questions[indexes[0]]
             call: dict[str, Any] = {}
             own: dict[str, Any] = {}
@@ -267,7 +267,7 @@ class EngineAdapter:
     def _check_ids(self, questions: Sequence[Question], options: dict[str, Any]) -> list[Answer]:
         """One call for all objects of a subject, relation and type of object. What is malformed as text may have no form in ids."""
         answers: list[Answer] = [None] * len(questions)
-        groups = _groups(questions, lambda question: (question.subject, question.relation, question.object.partition(":")[0], _key(question)))
+        groups = _groups(questions, lambda question: (question.subject, question.relation, question.object.partition(":")[0]))
         for group in groups:
             indexes = [index for index in group if _has_ids(questions[index])]
             if not indexes:
@@ -333,11 +333,6 @@ def _surroundings(question: Question) -> dict[str, Any]:
     return brought
 
 
-def _key(question: Question) -> tuple[int, int]:
-    """The same where two questions bring the very same."""
-    return id(question.context), id(question.contextual_tuples)
-
-
 NAME = re.compile(r"[^:#@\s]+:[^:#\s*][^:#\s]*")
 RELATION = re.compile(r"[^:#@\s]{1,50}")
 
@@ -352,10 +347,14 @@ def _has_ids(question: Question) -> bool:
 
 
 def _groups(questions: Sequence[Question], key: Callable[[Question], object]) -> list[list[int]]:
-    """The positions of the questions that have a key in common."""
+    """The positions of the questions that have a key in common and bring the same."""
     groups: dict[object, list[int]] = defaultdict(list)
+    texts: dict[tuple[int, int], str] = {}  # of what they bring, by identity: many bring the very same, and it may be long
     for index, question in enumerate(questions):
-        groups[key(question)].append(index)
+        brought = id(question.context), id(question.contextual_tuples)
+        if brought not in texts:
+            texts[brought] = repr((question.context, list(question.contextual_tuples)))
+        groups[key(question), texts[brought]].append(index)
     return list(groups.values())
 
 

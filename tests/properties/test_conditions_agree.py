@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 
 from adapters import PATHS, Question, Refused, oracle_answer
 from fgacore import language
-from oracle import Stored
+from oracle import Stored, Value
 from properties.conditioned import INSTANTS, START, Conditioned
 from properties.lockstep import SOAK
 from properties.scenarios import model_text
@@ -254,7 +254,7 @@ def test_large_sets_agree_with_conditions_contextual_tuples_and_expiry() -> None
     """Thousands of subjects on one object and of objects for one subject, each with a context of its own; hundreds brought in their place."""
     print(f"FGACORE_SEED={SEED}")
     rng = random.Random(f"{SEED}-conditioned-large")
-    users, docs = 4_000, 1_500
+    users, docs = 4_000, 1_000
 
     def stored(subject: str, relation: str, name: str) -> Stored:
         kind = rng.randrange(4) if relation != "barred" else 1 + rng.randrange(3)
@@ -268,8 +268,8 @@ def test_large_sets_agree_with_conditions_contextual_tuples_and_expiry() -> None
 
     names = [(f"user:{user}", "owner", "doc:0") for user in rng.sample(range(users), 2_000)]
     names += [(f"user:{user}", "member", "group:0") for user in rng.sample(range(users), 1_000)]
-    names += [("user:7", "owner", f"doc:{doc}") for doc in rng.sample(range(docs), 900)]
-    names += [("user:7", "barred", f"doc:{doc}") for doc in rng.sample(range(docs), 700)]
+    names += [("user:7", "owner", f"doc:{doc}") for doc in rng.sample(range(docs), 500)]
+    names += [("user:7", "barred", f"doc:{doc}") for doc in rng.sample(range(docs), 500)]
     names += [(f"user:{user}", "barred", "doc:0") for user in rng.sample(range(users), 500)]
     names += [("group:0#member", "owner", f"doc:{doc}") for doc in rng.sample(range(docs), 400)]
     names = list(dict.fromkeys(names))
@@ -287,8 +287,80 @@ def test_large_sets_agree_with_conditions_contextual_tuples_and_expiry() -> None
         for context in contexts[: 4 if SOAK else 2] if step else contexts:
             contextual = [stored(*name) for name in rng.sample(names, 300)] if rng.randrange(2) else []
             lockstep.history.clear()  # too long to tell
-            questions = [(f"user:{user}", "viewer", "doc:0") for user in rng.sample(range(users), 30)]
+            questions = [(f"user:{user}", "viewer", "doc:0") for user in rng.sample(range(users), 30 if SOAK else 5)]
             questions += [("user:7", "viewer", f"doc:{doc}") for doc in rng.sample(range(docs), 200)]
             questions += [("user:7", "member", "group:0"), ("group:0#member", "owner", "doc:1")]
             lockstep.ask([Question(*question, context, contextual) for question in questions])
     lockstep.close()
+
+
+KNOTS = (
+    """
+    type user
+    type doc
+    viewer: [user, user with small, doc#viewer with small] but not restricted
+    restricted: [user, user:* with tagged, doc#viewer, doc#viewer with small]
+    reader: [user with tagged]
+    either: reader or viewer
+    strict: reader but not restricted
+    condition small(x: int) { x < 10 }
+    condition tagged(tag: string, tags: list<string>) { tag in tags }
+    """,
+    """
+    type user
+    type place
+    player: [user:*, user:* with small]
+    move: [place, place with small, place with until]
+    losing: player but not winning
+    winning: [user, user with until] or losing from move
+    condition small(x: int) { x < 10 }
+    condition until(now: timestamp, end: timestamp) { now < end }
+    """,
+    """
+    type user
+    type group
+    member: [user, user with small, group#member, group#active with small]
+    barred: [group#active, group#active with ratio, user with ratio]
+    active: member but not (barred but not spared)
+    spared: [user, group#barred, group#barred with small]
+    condition small(x: int) { x < 10 }
+    condition ratio(x: int, y: int) { x / y > 1 }
+    """,
+    """
+    type user
+    type folder
+    parent: [folder, folder with inside]
+    open: [user:*, user with small]
+    shut: [user, user with inside, folder#seen]
+    seen: (open or seen from parent) but not (shut and shut from parent)
+    condition small(x: int) { x < 10 }
+    condition inside(ip: ipaddress, net: string) { ip.in_cidr(net) }
+    """,
+)
+
+
+@pytest.mark.parametrize("knot", KNOTS, ids=["restricted", "game", "spared", "parents"])
+def test_subtractions_inside_a_recursion_agree_where_conditions_fail(knot: str) -> None:
+    """Answers that depend on themselves beside errors: which denies and which is raised is the alternating fixpoint's to say."""
+    print(f"FGACORE_SEED={SEED}")
+    source = RandomChoices(f"{SEED}-{knot}")
+    model = language.load(model_text(knot))
+    undefined = refused = 0
+    for _ in range(2_000 if SOAK else 100):
+        lockstep = Conditioned()
+        lockstep.write_model(model)
+        lockstep.put(make_stored(source, model, 6 + source.below(24)))
+        if source.below(2):
+            lockstep.merge()
+        for _ in range(3):
+            context = make_context(source, model)
+            contextual = make_contextual(source, model, list(lockstep.tuples.values()))
+            questions = [Question(*question[:3], context, contextual) for question in all_questions(make_subject(source, model), model)]
+            lockstep.ask(questions)
+            for question in questions:
+                answer = oracle_answer(lockstep.oracle(0), question, lockstep.instant())
+                refused += isinstance(answer, Refused)
+                undefined += answer is False and lockstep.oracle(0).value(*question) is Value.UNDEFINED
+        lockstep.close()
+    assert undefined
+    assert refused

@@ -62,8 +62,12 @@ cdef class Resolver:
     cdef uint32_t member_type
     cdef uint32_t member_symbol
     cdef bytes member_name
+    cdef object condition        # read last: the same str again and again, of which model, and the table for which kind of tuple
+    cdef ModelPlan condition_model
+    cdef uint64_t condition_key
+    cdef uint32_t condition_table
     cdef ExtraC* extra(self, ChangeC* change) except NULL
-    cdef int resolve_extra(self, object item, ModelPlan model, ChangeC* change) except -1
+    cdef int resolve_extra(self, object item, ModelPlan model, object condition, ChangeC* change) except -1
     cdef tuple parts(self, item, Py_ssize_t index)
     cdef int resolve_writes(self, list writes, Py_ssize_t first, Py_ssize_t end, ModelPlan model, ChangeC* changes) except -1
     cdef int resolve_write(self, object parts, ModelPlan model, object condition, ChangeC* change) except -1

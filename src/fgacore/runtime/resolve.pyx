@@ -54,19 +54,24 @@ cdef class Resolver:
             change.extra = self.extra_count
         return &self.extras[change.extra - 1]
 
-    cdef int resolve_extra(self, object item, ModelPlan model, ChangeC* change) except -1:
+    cdef int resolve_extra(self, object item, ModelPlan model, object condition, ChangeC* change) except -1:
         """The context and expiry of a fgacore.Tuple."""
         cdef Conditions conditions
-        cdef object context = item.context, expires = item.expires_at
-        if context is not None and item.condition is None:
+        cdef const ContextC* context
+        cdef object given = item.context, expires = item.expires_at
+        if given is not None and condition is None:
             raise RequestError("a tuple with a context and no condition", code="invalid_tuple")
-        if context is not None and not (type(context) is dict and not context):
+        if given is not None:
             conditions = model.conditions
-            number = conditions.numbers[str.__str__(item.condition)]
-            self.extra(change).context = context_stored(conditions.parameters[number], context)
-            if self.extras[change.extra - 1].context.raw_size <= 1:      # an empty map
-                free(<void*>self.extras[change.extra - 1].context)
-                self.extras[change.extra - 1].context = NULL
+            context = context_stored(conditions.parameters[conditions.numbers[str.__str__(condition)]], given)
+            if context.raw_size <= 1:            # an empty map
+                free(<void*>context)
+            else:
+                try:
+                    self.extra(change).context = context
+                except:
+                    free(<void*>context)
+                    raise
         if expires is not None:
             self.extra(change).expires = instant_of(expires)
         return 0
@@ -88,19 +93,28 @@ cdef class Resolver:
         cdef PyObject* parts[FIND_MANY]
         cdef Py_ssize_t i, length = 0
         cdef uint32_t n = <uint32_t>(end - first)
-        cdef object item
-        cdef int relation
-        cdef bint plain[FIND_MANY]
+        cdef object item, condition
+        cdef uint64_t key
+        cdef ChangeC* change
+        cdef bint plain[FIND_MANY]   # its names say all
+        cdef PyObject* conditions[FIND_MANY]
         for i in range(n):
             item = writes[first + i]
-            plain[i] = type(item) is tuple
             changes[first + i].extra = 0
             changes[first + i].how = HOW_ADD
+            plain[i] = True
+            conditions[i] = <PyObject*>None
             if type(item) is not tuple or len(<tuple>item) != 3:
-                parts_now = self.parts(item, first + i)
-                plain[i] = item.condition is None and item.context is None and item.expires_at is None
-                item = parts_now
-                self.kept.append(item)
+                triple = self.parts(item, first + i)
+                self.kept.append(triple)
+                condition = item.condition
+                if condition is not None:
+                    self.kept.append(condition)
+                    conditions[i] = <PyObject*>condition
+                    plain[i] = False
+                elif item.context is not None or item.expires_at is not None:
+                    plain[i] = False
+                item = triple
             parts[i] = <PyObject*>item
             texts[i] = fga_ascii(PyTuple_GET_ITEM(item, 0), &length)
             lengths[i] = <uint32_t>length if texts[i] != NULL and length < 65536 else 0
@@ -114,21 +128,25 @@ cdef class Resolver:
                 texts[i] = b""
         names_find_many(&self.state.names.c, texts, lengths, n, objects)
         for i in range(n):
-            if subjects[i] != NULL and objects[i] != NULL and plain[i]:
-                item = <object>PyTuple_GET_ITEM(<object>parts[i], 1)
-                relation = model.asked_symbol if item is model.asked_relation else -1
-                if relation >= 0:
-                    changes[first + i].table = model.admission(admission_key(objects[i].type, <uint32_t>relation, subjects[i].type, 0))
-                    if changes[first + i].table != NO_TABLE:
-                        changes[first + i].object = objects[i].id
-                        changes[first + i].subject = subjects[i].id
-                        changes[first + i].subject_type = subjects[i].type
-                        continue
-            item = writes[first + i]
+            change = &changes[first + i]
+            condition = <object>conditions[i]
+            change.table = NO_TABLE
+            if subjects[i] != NULL and objects[i] != NULL and <object>PyTuple_GET_ITEM(<object>parts[i], 1) is model.asked_relation:
+                key = admission_key(objects[i].type, <uint32_t>model.asked_symbol, subjects[i].type, 0)
+                if condition is None:
+                    change.table = model.admission(key)
+                elif condition is self.condition and key == self.condition_key and model is self.condition_model:
+                    change.table = self.condition_table
+                change.object = objects[i].id
+                change.subject = subjects[i].id
+                change.subject_type = subjects[i].type
+            if change.table != NO_TABLE and plain[i]:
+                continue
             try:
-                self.resolve_write(<object>parts[i], model, None if plain[i] else item.condition, &changes[first + i])
+                if change.table == NO_TABLE:
+                    self.resolve_write(<object>parts[i], model, condition, change)
                 if not plain[i]:
-                    self.resolve_extra(item, model, &changes[first + i])
+                    self.resolve_extra(writes[first + i], model, condition, change)
             except (RequestError, LimitError) as error:
                 error.index = first + i
                 raise
@@ -167,12 +185,16 @@ cdef class Resolver:
         else:
             if not isinstance(condition, str):
                 raise RequestError("the condition is not a text", code="condition_not_found")
+            given = condition
             condition = str.__str__(condition)
             if model.conditions is None or condition not in (<Conditions>model.conditions).numbers:
                 raise RequestError(f"the model has no condition {quote(condition)}", code="condition_not_found")
             table = model.conditioned.get((
                 type, relation, (subject_type, member - 1 if kind == SHAPE_USERSET else None, kind == SHAPE_WILDCARD), condition))
-            change.table = NO_TABLE if table is None else table
+            if table is not None:
+                change.table = table
+                self.condition, self.condition_model, self.condition_table = given, model, change.table
+                self.condition_key = admission_key(type, <uint32_t>relation, subject_type, member)
         if change.table == NO_TABLE:
             under = "without a condition" if condition is None else f"with the condition {quote(condition)}"
             raise RequestError(f"the model does not admit {shown(parts)} {under}", code="invalid_tuple")
