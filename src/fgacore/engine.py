@@ -98,9 +98,7 @@ class Engine(Checks):
             self._refuse_symbols(model)
             conditions = Conditions(compiled, self._state.symbols.signatures) if compiled else None
             compiler = Compiler(model, self._state.symbols)
-            plan = ModelPlan(
-                self._ulids.make(), compiler, compiler.types, compiler.relations, compiler.nodes, compiler.admitted_tables(), conditions
-            )
+            plan = ModelPlan(self._ulids.make(), compiler, compiler.types, compiler.relations, compiler.nodes, compiler.admitted_tables(), conditions)
             revision = self._writer.add_model(plan, compiler.structural_tables())
             self._changes.append(Change(revision, time.time(), "model", actor, reason, model_id=plan.model_id))
         return plan.model_id

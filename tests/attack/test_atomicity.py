@@ -206,7 +206,7 @@ FAULTS: dict[str, Any] = {
     "a question": fgacore.Question("user:x", "reader", "doc:1"),
     "a condition": Tuple("user:x", "reader", "doc:1", condition="night"),
     "a context": Tuple("user:x", "reader", "doc:1", context={"a": 1}),
-    "an expiry": Tuple("user:x", "reader", "doc:1", expires_at=datetime.datetime(2099, 1, 1)),  # noqa: DTZ001: of no place
+    "an expiry": Tuple("user:x", "reader", "doc:1", expires_at=datetime.datetime(2099, 1, 1)),  # noqa: DTZ001
     "a Tuple of no texts": Tuple(1, 2, 3),  # type: ignore[arg-type]
     "something that raises": RaisesOnIteration(),
 }

@@ -36,7 +36,7 @@ class SymbolTable:
     types: dict[str, int] = field(default_factory=dict)
     relations: dict[str, int] = field(default_factory=dict)
     tables: dict[tuple[int, int, Kind, str], int] = field(default_factory=dict)
-    siblings: dict[tuple[int, int, Kind], list[int]] = field(default_factory=dict)  # tables that differ in their condition only: one key is in one of them
+    siblings: dict[tuple[int, int, Kind], list[int]] = field(default_factory=dict)  # alike but for the condition: a key is in one
     signatures: dict[tuple[tuple[str, str, str | None], ...], int] = field(default_factory=dict)  # numbers of conditions' lists of parameters
     plans: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
@@ -307,7 +307,8 @@ class _Graph:
         if isinstance(rewrite, This):
             found = compiler.admissions[node]
             return any(condition for _, _, condition in found) or any(
-                self.conditioned[compiler.nodes[kind[0], kind[1]]] for kind, _, _ in found if kind[1] is not None)
+                self.conditioned[compiler.nodes[kind[0], kind[1]]] for kind, _, _ in found if kind[1] is not None
+            )
         if isinstance(rewrite, ComputedUserset):
             return self.conditioned[compiler.node_of[type, rewrite.relation]]
         if isinstance(rewrite, TupleToUserset):
@@ -365,8 +366,8 @@ class _Graph:
             self.inlined.pop()
             return entry
         if isinstance(rewrite, TupleToUserset):
-            parents = self._parents(type, rewrite)
-            for callee, table, condition in sorted(reversed(parents), key=lambda parent: bool(parent[2] or self.conditioned[parent[0]]), reverse=True):
+            parents = sorted(self._parents(type, rewrite), key=lambda parent: bool(parent[2] or self.conditioned[parent[0]]))
+            for callee, table, condition in reversed(parents):  # those that may hang on a condition are asked last
                 if_false = self._call(table, callee, condition, under, if_true, if_false)
             return if_false
         if isinstance(rewrite, Union):

@@ -1,7 +1,7 @@
 """See clock.pxd."""
 
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 
 from fgacore.errors import RequestError, StoreError
 
@@ -13,7 +13,7 @@ cdef extern from "<time.h>" nogil:
         int64_t tv_nsec
     int clock_gettime(int clock, timespec* read)
 
-cdef object EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+cdef object EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 cdef object MICROSECOND = timedelta(microseconds=1)
 
 
@@ -23,7 +23,7 @@ cdef int64_t instant_of(object moment) except? -1:
         raise RequestError("expires_at is a datetime", code="invalid_expiry")
     try:
         if moment.utcoffset() is not None:
-            return (moment.astimezone(UTC) - EPOCH) // MICROSECOND    # what no datetime in UTC can say is refused: it could not be read back
+            return (moment.astimezone(timezone.utc) - EPOCH) // MICROSECOND    # what no datetime in UTC can say is refused: it could not be read back
     except Exception as error:   # an offset is code of the caller's
         raise RequestError("expires_at names no instant", code="invalid_expiry") from error
     raise RequestError("expires_at is a datetime with an offset: without one it names no instant", code="invalid_expiry")

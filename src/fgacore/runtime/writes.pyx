@@ -20,7 +20,7 @@ cdef enum:
     SORT_FROM = 64               # tuples of a call from which they are sorted into their tables
     EXPIRIES_MIN = 1024          # of the heap, before what is no longer stored is looked for in it
 
-ON_DUPLICATE = {"error": ON_ERROR, "ignore": ON_IGNORE, "replace": ON_REPLACE}
+cdef dict DUPLICATES = {"error": ON_ERROR, "ignore": ON_IGNORE, "replace": ON_REPLACE}
 
 
 cdef class Writer:
@@ -66,7 +66,7 @@ cdef class Writer:
         """
         cdef ModelPlan model = None
         cdef Py_ssize_t n_writes = len(writes), n_deletes = len(deletes), total = n_writes + n_deletes, i
-        cdef int duplicates = ON_DUPLICATE[on_duplicate]
+        cdef int duplicates = DUPLICATES[on_duplicate]
         cdef ChangeC* changes = NULL
         cdef Resolver resolver = Resolver.__new__(Resolver, self.state)
         cdef Version version, newest
