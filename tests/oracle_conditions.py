@@ -103,7 +103,7 @@ def _text(value: str) -> str:
 
 
 def _number(value: object) -> Fraction:
-    if isinstance(value, int) and not isinstance(value, bool) and -(1 << 63) <= value < 1 << 64:  # beyond 64 bits it is no number of JSON here
+    if isinstance(value, int) and not isinstance(value, bool):
         return Fraction(value)
     if isinstance(value, float) and math.isfinite(value):
         return Fraction(value)
