@@ -41,8 +41,8 @@ CASES = [pytest.param(entry, way, id=f"{entry.name}-{way}") for entry in REGISTR
 def test_scenario(loaded: Loaded, way: str, benchmark: Any, measure: Any) -> None:
     entry, scenario, engine = loaded
     benchmark.group = "scenarios"
-    benchmark.extra_info.update(row=entry.name, column=way, x=REGISTRY.index(entry), tuples=len(scenario.tuples))
-    questions, listed = scenario.questions, scenario.listed
+    benchmark.extra_info.update(row=entry.name, column=way, x=REGISTRY.index(entry), tuples=len(scenario.stored))
+    questions, listed, context, given = scenario.questions, scenario.listed, scenario.context, scenario.given
 
     if way == "single":
         check = engine.check
@@ -51,9 +51,13 @@ def test_scenario(loaded: Loaded, way: str, benchmark: Any, measure: Any) -> Non
             for subject, relation, object in questions:
                 check(subject, relation, object)
 
-        measure(one_by_one, len(questions))
+        def each_with_context() -> None:
+            for subject, relation, object in questions:
+                check(subject, relation, object, context=context)
+
+        measure(each_with_context if given else one_by_one, len(questions))
     elif way == "triples":
-        measure(lambda: engine.batch_check(questions), len(questions))
+        measure(lambda: engine.batch_check(questions, **given), len(questions))
     elif way == "loop":
         measure(lambda: play(engine, scenario.loop), sum(len(step.questions) for step in scenario.loop))
     elif way == "cold":
@@ -64,10 +68,10 @@ def test_scenario(loaded: Loaded, way: str, benchmark: Any, measure: Any) -> Non
         assert listed is not None
         subject, relation, objects = listed.subject, listed.relation, listed.objects
         if way == "strings":
-            measure(lambda: engine.check_objects(subject, relation, objects), len(objects))
+            measure(lambda: engine.check_objects(subject, relation, objects, **given), len(objects))
         else:
             subject_type, _, name = subject.partition(":")
             object_type = objects[0].partition(":")[0]
             id = int(engine.ids(subject_type, [name])[0])
             ids = engine.ids(object_type, [object.partition(":")[2] for object in objects])
-            measure(lambda: engine.check_ids(id, relation, ids, subject_type=subject_type, object_type=object_type), len(objects))
+            measure(lambda: engine.check_ids(id, relation, ids, subject_type=subject_type, object_type=object_type, **given), len(objects))

@@ -86,12 +86,12 @@ def load_cost(scenario: Scenario) -> float:
     """Nanoseconds a tuple, written in lots of 10,000 into an empty engine that has the model."""
     engine = fgacore.open(":memory:")
     engine.write_model(scenario.model)
-    written = list(lots(scenario.tuples))
+    written = list(lots(scenario.stored))
     with quiet():
         started = perf_counter_ns()
         for lot in written:
             engine.write(lot)
-        return (perf_counter_ns() - started) / len(scenario.tuples)
+        return (perf_counter_ns() - started) / len(scenario.stored)
 
 
 def write_cost(engine: fgacore.Engine, scenario: Scenario, numbers: Iterator[int], write_count: int = WRITES) -> tuple[float, float]:

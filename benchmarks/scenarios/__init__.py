@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from functools import partial
 
+from .grants import KINDS, grants
 from .helpdesk import helpdesk_loop, writes_between
 from .operators import exclusion, intersection, wide_union, wildcards
 from .organisations import gdrive, github
-from .scenario import Entry, ObjectList, Scenario, Step, Triple, WrongAnswer, fresh, load, lots, play, verify
+from .scenario import Entry, ObjectList, Scenario, Step, Triple, WrongAnswer, compare, fresh, load, lots, play, verify
 from .shapes import AGENT, SHAPES, VIEWER, direct, folders, groups
 
 __all__ = [
     "AGENT",
+    "KINDS",
     "REGISTRY",
     "SHAPES",
     "VIEWER",
@@ -21,7 +23,9 @@ __all__ = [
     "Step",
     "Triple",
     "WrongAnswer",
+    "compare",
     "fresh",
+    "grants",
     "load",
     "lots",
     "play",
@@ -55,6 +59,10 @@ REGISTRY: tuple[Entry, ...] = (
     Entry("intersection", "shown and cleared", intersection, EVERY_WAY),
     Entry("exclusion", "shown but not blocked", exclusion, EVERY_WAY),
     Entry("wildcards", "public documents with exceptions, and strangers who ask", wildcards, EVERY_WAY),
+    *(
+        Entry(f"grants_{kind}", f"grants {KINDS[kind].about}", partial(grants, kind), EVERY_WAY)
+        for kind in ("plain", "below", "until", "network", "pattern", "expires")
+    ),
     Entry("cold_subjects", "groups five deep, each subject asked once", partial(groups, cold_batches=20), ("cold",)),
     Entry("writes_between", "the helpdesk, a write after every 100 decisions", writes_between, ("loop",)),
 )

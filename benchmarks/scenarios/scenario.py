@@ -6,16 +6,19 @@ Nothing is timed before `verify` has passed; it raises WrongAnswer, naming the f
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     import fgacore
+    from fgacore.engine import Clock
 
-__all__ = ["Entry", "ObjectList", "Scenario", "Step", "Triple", "WrongAnswer", "balanced", "fresh", "load", "lots", "play", "verify"]
+__all__ = ["Entry", "ObjectList", "Scenario", "Step", "Triple", "WrongAnswer", "balanced", "compare", "fresh", "load", "lots", "play", "verify"]
 
 Triple = tuple[str, str, str]  # subject, relation, object
+
+Written = TypeVar("Written")
 
 LOT = 10_000  # tuples in one write of a load
 
@@ -64,6 +67,17 @@ class Scenario:
     listed: ObjectList | None = None
     loop: tuple[Step, ...] = ()
     cold: tuple[Step, ...] = ()  # no subject twice, and none that `questions` or `listed` ask for: an engine is asked each of them once
+    grants: list[fgacore.Tuple] = field(default_factory=list)  # stored beside `tuples`: with a condition, or until an instant
+    context: Mapping[str, Any] | None = None  # of every question
+
+    @property
+    def stored(self) -> list[Triple | fgacore.Tuple]:
+        return [*self.tuples, *self.grants]
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The keywords that a question is asked with."""
+        return {} if self.context is None else {"context": self.context}
 
     def __post_init__(self) -> None:  # own texts
         put = object.__setattr__
@@ -110,19 +124,19 @@ def balanced(chance: random.Random, count: int, draw: Callable[[], Triple], allo
     raise AssertionError(f"questions like {draw()} are nearly never {max(wanted, key=lambda answer: wanted[answer])}: the data is of another shape")
 
 
-def load(scenario: Scenario) -> fgacore.Engine:
+def load(scenario: Scenario, clock: Clock | None = None) -> fgacore.Engine:
     """A new engine in memory with the scenario's model and tuples, written in lots and merged, as after a restart."""
     import fgacore
 
-    engine = fgacore.open(":memory:")
+    engine = fgacore.open(":memory:", clock=clock)
     engine.write_model(scenario.model)
-    for lot in lots(scenario.tuples):
+    for lot in lots(scenario.stored):
         engine.write(lot)
     engine.merge()
     return engine
 
 
-def lots(tuples: list[Triple], size: int = LOT) -> Iterator[list[Triple]]:
+def lots(tuples: list[Written], size: int = LOT) -> Iterator[list[Written]]:
     for start in range(0, len(tuples), size):
         yield tuples[start : start + size]
 
@@ -137,32 +151,35 @@ def play(engine: fgacore.Engine, loop: Sequence[Step]) -> None:
 
 def verify(scenario: Scenario, engine: fgacore.Engine, cold: bool = False) -> None:
     """Compare every answer, on every path, with the right one. `cold` spends the cold questions too: do that to an engine of its own."""
+    given = scenario.given
     for question, right in zip(scenario.questions, scenario.answers, strict=True):
-        _compare([engine.check(*question)], [question], [right], "check")
-    _compare(engine.batch_check(scenario.questions), scenario.questions, scenario.answers, "batch_check")
+        compare([engine.check(*question, **given)], [question], [right], "check")
+    compare(engine.batch_check(scenario.questions, **given), scenario.questions, scenario.answers, "batch_check")
     if scenario.listed is not None:
-        _verify_list(scenario.listed, engine)
+        _verify_list(scenario.listed, engine, given)
     for step in scenario.loop:
-        _compare(engine.batch_check(step.questions), step.questions, step.answers, "batch_check in the loop")
+        compare(engine.batch_check(step.questions), step.questions, step.answers, "batch_check in the loop")
         if step.writes or step.deletes:
             engine.write(step.writes, deletes=step.deletes)
     if cold:
         for step in scenario.cold:
-            _compare(engine.batch_check(step.questions), step.questions, step.answers, "batch_check of cold subjects")
+            compare(engine.batch_check(step.questions), step.questions, step.answers, "batch_check of cold subjects")
 
 
-def _verify_list(listed: ObjectList, engine: fgacore.Engine) -> None:
+def _verify_list(listed: ObjectList, engine: fgacore.Engine, given: dict[str, Any]) -> None:
     triples = listed.triples()
-    _compare(engine.check_objects(listed.subject, listed.relation, listed.objects), triples, listed.answers, "check_objects")
-    _compare(engine.batch_check(triples), triples, listed.answers, "batch_check")
+    compare(engine.check_objects(listed.subject, listed.relation, listed.objects, **given), triples, listed.answers, "check_objects")
+    compare(engine.batch_check(triples, **given), triples, listed.answers, "batch_check")
     subject_type, _, subject = listed.subject.partition(":")
     object_type = listed.objects[0].partition(":")[0]
     ids = engine.ids(object_type, [object.partition(":")[2] for object in listed.objects])
-    found = engine.check_ids(int(engine.ids(subject_type, [subject])[0]), listed.relation, ids, subject_type=subject_type, object_type=object_type)
-    _compare([bool(answer) for answer in found], triples, listed.answers, "check_ids")
+    id = int(engine.ids(subject_type, [subject])[0])
+    found = engine.check_ids(id, listed.relation, ids, subject_type=subject_type, object_type=object_type, **given)
+    compare([bool(answer) for answer in found], triples, listed.answers, "check_ids")
 
 
-def _compare(given: Sequence[bool], questions: Sequence[Triple], right: Sequence[bool], path: str) -> None:
+def compare(given: Sequence[bool], questions: Sequence[Triple], right: Sequence[bool], path: str) -> None:
+    """Raise WrongAnswer for the first answer that is not the right one. `path` says by which way, or by whom, they were given."""
     for answer, question, expected in zip(given, questions, right, strict=True):
         if answer is not expected:
             raise WrongAnswer(f"{path}: {' '.join(question)} is {answer}, should be {expected}")

@@ -160,7 +160,8 @@ class Engine(Checks):
         if subject is None and relation is None and object is None:
             raise RequestError("a delete names at least one of subject, relation and object")
         with self._lock:
-            return self.write(deletes=list(self.read(subject=subject, relation=relation, object=object)), actor=actor, reason=reason)
+            found = list(self.read(subject=subject, relation=relation, object=object))
+            return self.write(deletes=found, on_missing="ignore", actor=actor, reason=reason)  # one may expire between the two
 
     def sweep(self, *, actor: str | None = None, reason: str | None = None) -> int:
         """Record that tuples expired, all since the last sweep, in one revision (`changes`: kind `expiry`); return the revision.
@@ -250,6 +251,7 @@ class Engine(Checks):
     def stats(self) -> Stats:
         """Counts of the store and of the work done since it was opened."""
         state = self._state
+        self._writer.look()
         self._refuse_closed()
         version, model = state.newest, state.newest_model
         views, view_bytes, view_hits, view_misses, view_drops = state.views()

@@ -154,6 +154,7 @@ CODES: dict[str, type[FgaError]] = {
     "store_unavailable": StoreError,
     "closed": StoreError,
     "stale": StoreError,
+    "busy": StoreError,
     "clock_failed": StoreError,
     "internal": InternalError,
 }

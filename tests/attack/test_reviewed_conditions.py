@@ -131,7 +131,8 @@ def test_a_finalizer_that_asks_in_the_middle_of_a_write_does_not_break_the_store
     script = """
     engine.write([Tuple("user:a", "viewer", f"doc:{i}", expires_at=at(1_005)) for i in range(20)])
     engine.write([("user:b", "viewer", f"doc:{i}") for i in range(20)])
-    write(due, [Tuple("user:c", "viewer", f"doc:{i}", expires_at=at(9_000)) for i in range(20)], [("user:b", "viewer", f"doc:{i}") for i in range(20)])
+    gone = [("user:b", "viewer", f"doc:{i}") for i in range(20)]
+    write(due, [Tuple("user:c", "viewer", f"doc:{i}", expires_at=at(9_000)) for i in range(20)], gone)
     seconds = 1_010
     kinds = {tuple.subject for tuple in engine.read()}
     assert kinds in ({"user:b"}, {"user:c"}), (due, kinds)

@@ -81,7 +81,7 @@ cdef int condition_decide(ConditionsC* c, uint32_t condition, const ContextC* co
                 c.fault.kind = known.kind
                 c.fault.condition = condition
                 c.fault.parameter = known.parameter
-                c.fault.context = context
+                c.fault.context = known.context
             return known.outcome
         at = (at + 1) & c.mask
     memset(&fault, 0, sizeof(FaultC))

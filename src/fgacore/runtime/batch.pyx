@@ -11,6 +11,7 @@ from fgacore.kernel.conditions cimport FAILED_NOT
 from fgacore.kernel.names cimport FIND_MANY, names_find_many
 from fgacore.kernel.plan cimport NO_NODE, NO_TYPE, node_find
 from fgacore.kernel.sets cimport NONE
+from fgacore.kernel.view cimport ERROR_RAISED
 from fgacore.limits import BATCH_ITEMS_MAX
 from fgacore.runtime.text cimport fga_ascii, text_of
 
@@ -101,6 +102,9 @@ cdef uint32_t answer_group(CheckerC* checker, uint32_t node, const uint32_t* ids
     cdef uint32_t i
     checker.run.visited_max = checker.run.visited + bound
     sweep(checker, node, ids, count, answers)
+    if checker.run.error == ERROR_RAISED:
+        checker.run.visited_max = bound
+        return 0
     if checker.run.error:        # together they passed the bound of one, or one hangs on a condition that failed: one by one, then
         checker.run.error = 0
         for i in range(count):

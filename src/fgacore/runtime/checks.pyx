@@ -22,9 +22,10 @@ from fgacore.limits import BATCH_ITEMS_MAX, CHECK_WORK_MAX, CONDITION_WORK_MAX
 from fgacore.results import BatchResult
 from fgacore.runtime.batch cimport NAME_BYTES, answer_ids, answer_run, answer_texts, batch_items, batch_list, batch_open, batch_text, find_targets
 from fgacore.runtime.gate cimport fga_gate_enter, fga_gate_leave, fga_gate_return, fga_gate_wait
-from fgacore.runtime.overlay cimport overlay_make
+from fgacore.runtime.overlay cimport contextual_list, overlay_make
+from fgacore.runtime.resolve cimport PROVISIONAL
 from fgacore.runtime.text cimport SHAPE_BAD, SHAPE_PLAIN, SHAPE_USERSET, SHAPE_WILDCARD, ShapeC, fga_ascii, refuse, shape_read, text_of
-from fgacore.tuples import Question, Tuple
+from fgacore.tuples import Question
 
 cdef extern from "Python.h":
     PyObject* PyList_GET_ITEM(object items, Py_ssize_t i)
@@ -559,7 +560,7 @@ cdef class Checks:
         cdef Py_ssize_t failed, count
         cdef uint32_t node, limit
         cdef const char* ids
-        cdef Overlay overlay
+        cdef Overlay overlay = None
         if self._state.ticking:
             self._writer.tick()
         checker = self._state.take()
@@ -580,6 +581,11 @@ cdef class Checks:
             if node == NO_NODE:
                 raise RequestError(f"the type {quote(object_type)} has no relation {quote(relation)}", code="relation_not_found")
             array_get(object_ids, &objects, b"I", "object_ids", False)
+            if overlay is not None:      # only the call's own texts reach the names that it alone knows
+                PyBuffer_Release(&objects)
+                known = numpy.array(object_ids, numpy.uint32)
+                known[known >= <uint32_t>PROVISIONAL] = <uint32_t>NONE
+                array_get(known, &objects, b"I", "object_ids", False)
             try:
                 count = objects.shape[0]
                 if count > batch_max:
@@ -751,12 +757,6 @@ cdef tuple question_parts(object item):
     if not isinstance(item, Question):
         raise RequestError("a question is a triple (subject, relation, object) or a fgacore.Question")
     return item.subject, item.relation, item.object
-
-
-cdef list contextual_list(object items):
-    if isinstance(items, (str, bytes, Tuple)) or not hasattr(items, "__iter__"):
-        raise RequestError("`contextual_tuples` is not a list of tuples", code="invalid_contextual_tuple")
-    return list(items)
 
 
 cdef dict merged(object context, object own):

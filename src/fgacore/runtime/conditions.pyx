@@ -112,7 +112,10 @@ cdef class Request:
         why = None if self.messages is None else self.messages.get((fault.condition, <size_t>fault.context))
         if fault.kind == FAILED_INVALID:
             if why is None:
-                why = context_fault(self.conditions.request, self.conditions.items[fault.condition].slots[fault.parameter], self.context)
+                try:
+                    why = context_fault(self.conditions.request, self.conditions.items[fault.condition].slots[fault.parameter], self.context)
+                except RequestError as error:
+                    why = error.message
             return RequestError(f"the parameter {quote(name)} of the condition {quote(condition.name)}: {why}", code="invalid_context")
         why = "" if why is None else f": {why}"
         return RequestError(f"the condition {quote(condition.name)} failed{why}", code="condition_failed")

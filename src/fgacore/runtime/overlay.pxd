@@ -19,3 +19,4 @@ cdef class Overlay:
 
 
 cdef Overlay overlay_make(State state, ModelPlan model, Version version, object items)
+cdef list contextual_list(object items)

@@ -31,7 +31,7 @@ cdef object fault_of(list items, Py_ssize_t i, str why):
     return RequestError(f"contextual tuple {i}: {why}", code="invalid_contextual_tuple")
 
 
-cdef list listed(object items):
+cdef list contextual_list(object items):
     """The contextual tuples as a list of our own, bounded."""
     cdef list out = []
     if isinstance(items, (str, bytes, Tuple)) or not hasattr(items, "__iter__"):
@@ -51,7 +51,7 @@ cdef Overlay overlay_make(State state, ModelPlan model, Version version, object 
     cdef ChangeC* changes
     cdef Py_ssize_t i, count
     cdef int64_t instant = 0
-    overlay.items = listed(items)
+    overlay.items = contextual_list(items)
     overlay.resolver = resolver
     resolver.contextual = True
     count = len(overlay.items)

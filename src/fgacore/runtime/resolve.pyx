@@ -251,7 +251,9 @@ cdef class Resolver:
         siblings = symbols.siblings.get((
             symbols.types.get(object_text[:object_shape.colon].decode()), relation, (subject_symbol, member, kind == SHAPE_WILDCARD)))
         change.subject_type = NO_TYPE if subject_symbol is None or kind != SHAPE_PLAIN else subject_symbol
-        change.table = NO_TABLE if siblings is None else siblings[0]
+        change.table = NO_TABLE
+        if siblings is not None and siblings[0] < self.state.sibling_count:      # a model that could not be published leaves numbers behind
+            change.table = siblings[0]
         change.extra = 0
         change.how = HOW_ADD
         change.subject = 0

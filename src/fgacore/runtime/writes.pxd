@@ -21,6 +21,8 @@ cdef class Writer:
     cdef list expiries           # a heap of (instant, table, object id, subject id): every stored tuple that can expire, and some that are gone
     cdef size_t expiries_max     # entries from which those that are gone are dropped
     cdef readonly uint64_t expired   # tuples that expired, and whose removal is not recorded
+    cdef bint busy               # a write is under way: its lock lets its own thread in again
+    cdef int begin(self) except -1
     cdef Version publish(self, Edit edit, uint64_t revisions, bint structural)
     cdef uint64_t find_deleted(self, Version version, ChangeC* changes, Py_ssize_t count, list deletes, bint ignore_missing) except? 0xFFFFFFFFFFFFFFFFU
     cdef uint64_t find_written(

@@ -5,7 +5,7 @@ from libc.string cimport memcpy, memset
 
 import heapq
 
-from fgacore.errors import LimitError, RequestError
+from fgacore.errors import LimitError, RequestError, StoreError
 from fgacore.kernel.grants cimport NEVER, GrantC
 from fgacore.kernel.memory cimport pointers_add, pointers_free
 from fgacore.kernel.names cimport FIND_MANY
@@ -34,19 +34,22 @@ cdef class Writer:
 
     def add_model(self, ModelPlan model not None, set structural not None):
         """Make a model the newest, in a revision of its own. structural: its tables that shape closures and parents. Returns the revision."""
-        cdef Edit edit = Edit(self.state.version, self.state.serial + 1, len(self.state.symbols.tables))
         cdef Version version
-        self.structural |= structural
-        self.state.ring()
-        self.state.models[model.model_id] = model
+        self.begin()
         try:
-            version = self.publish(edit, 1, True)
-        except:
-            del self.state.models[model.model_id]
-            raise
-        self.state.model = model
-        self.state.version = version
-        return version.revision
+            self.structural |= structural
+            self.state.ring()
+            self.state.models[model.model_id] = model
+            try:
+                version = self.publish(Edit(self.state.version, self.state.serial + 1, self.state.sibling_count), 1, True)
+            except:
+                del self.state.models[model.model_id]
+                raise
+            self.state.model = model
+            self.state.version = version
+            return version.revision
+        finally:
+            self.busy = False
 
     cdef Version publish(self, Edit edit, uint64_t revisions, bint structural):
         """The next version, so many revisions on. Arrays that the names replaced go with the version before."""
@@ -77,21 +80,18 @@ cdef class Writer:
         cdef tuple result
         if total > WRITE_TUPLES_MAX:
             raise LimitError(f"a write of more than {WRITE_TUPLES_MAX} tuples (WRITE_TUPLES_MAX)")
-        if n_writes or model_id is not None:
-            model = self.state.plan(model_id)
-        if self.state.ticking:
-            self.tick()
-        version = self.state.version
-        changes = <ChangeC*>malloc(sizeof(ChangeC) * <size_t>(total + 1))
-        if changes == NULL:
-            raise MemoryError()
+        self.begin()
         try:
+            if n_writes or model_id is not None:
+                model = self.state.plan(model_id)
+            version = self.state.version
+            changes = <ChangeC*>malloc(sizeof(ChangeC) * <size_t>(total + 1))
+            if changes == NULL:
+                raise MemoryError()
             for i in range(n_deletes):
                 resolver.resolve_delete(deletes[i], i, &changes[i])
             for i in range(0, n_writes, FIND_MANY):
                 resolver.resolve_writes(writes, i, min(n_writes, i + FIND_MANY), model, changes + n_deletes)
-            if self.state.version is not version:
-                raise RequestError("a value of this write has itself written to the store", code="invalid_request")
             refuse_repeats(self.state, changes, n_deletes, deletes)
             refuse_repeats(self.state, changes + n_deletes, n_writes, writes)
             deleted = self.find_deleted(version, changes, n_deletes, deletes, ignore_missing)
@@ -121,7 +121,20 @@ cdef class Writer:
             self.drop_views(changes, total, models)
             return result
         finally:
+            self.busy = False
             free(changes)
+
+    cdef int begin(self) except -1:
+        """Begin a write, at the instant that the clock gives. What runs in the middle of one in its own thread (a finalizer, a mapping of the
+        caller's) cannot write or wait for what has expired: StoreError `busy`."""
+        if self.state.ticking:
+            self.tick()
+        if not self.state.open:
+            raise StoreError("the engine is closed", code="closed")
+        if self.busy:
+            raise StoreError("a write is under way in this thread", code="busy")
+        self.busy = True
+        return 0
 
     cdef uint64_t find_deleted(self, Version version, ChangeC* changes, Py_ssize_t count, list deletes, bint ignore_missing) except? 0xFFFFFFFFFFFFFFFFU:
         """Find where each key to delete is stored. Returns how many are."""
@@ -212,8 +225,14 @@ cdef class Writer:
         """Where a tuple has expired since, make a version without it. Before a call takes its version, where `ticking`."""
         if self.state.open and self.state.now() >= self.state.next_expiry:
             with self.state.lock:
+                if self.busy:
+                    raise StoreError("a write is under way in this thread", code="busy")
                 if self.state.instant >= self.state.next_expiry:
-                    self.expire(self.state.instant)
+                    self.busy = True
+                    try:
+                        self.expire(self.state.instant)
+                    finally:
+                        self.busy = False
         return 0
 
     cdef int expire(self, int64_t instant) except -1:
@@ -269,28 +288,33 @@ cdef class Writer:
     def sweep(self):
         """Record the removal of what has expired, in a revision of its own. Returns (revision, how many)."""
         cdef uint64_t count
-        cdef Version version
-        if self.state.ticking:
-            self.tick()
-        count = self.expired
-        if count:
-            version = self.publish(Edit(self.state.version, self.state.serial + 1, self.state.sibling_count), 1, False)
-            self.state.version = version
-            self.expired = 0
-        return self.state.version.revision, count
+        self.begin()
+        try:
+            count = self.expired
+            if count:
+                self.state.version = self.publish(Edit(self.state.version, self.state.serial + 1, self.state.sibling_count), 1, False)
+                self.expired = 0
+            return self.state.version.revision, count
+        finally:
+            self.busy = False
 
     def merge(self):
         """Fold every delta into its base. The revision stays: nothing that is stored changes."""
-        cdef Version version = self.state.version
+        cdef Version version
         cdef Edit edit
         cdef uint32_t table
-        if version.delta_count() == 0:
-            return
-        edit = Edit(version, self.state.serial + 1, version.table_count)
-        for table in range(edit.table_count):
-            edit.merge(table)
-        self.state.version = edit.publish(version.revision, False)
-        self.state.serial = self.state.version.serial
+        self.begin()
+        try:
+            version = self.state.version
+            if version.delta_count() == 0:
+                return
+            edit = Edit(version, self.state.serial + 1, version.table_count)
+            for table in range(edit.table_count):
+                edit.merge(table)
+            self.state.version = edit.publish(version.revision, False)
+            self.state.serial = self.state.version.serial
+        finally:
+            self.busy = False
 
     cdef bint shapes(self, const ChangeC* changes, Py_ssize_t total, Resolver resolver) except -1:
         """Whether any change is of a structural table."""
