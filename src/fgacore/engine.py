@@ -10,8 +10,6 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal
 
-import msgpack
-
 from fgacore.errors import LimitError, ModelError, RequestError, StoreError, quote
 from fgacore.kernel.plan import ModelPlan
 from fgacore.language import load
@@ -23,6 +21,7 @@ from fgacore.results import Change, Stats
 from fgacore.runtime.checks import Checks
 from fgacore.runtime.clock import moment_of
 from fgacore.runtime.conditions import Conditions
+from fgacore.runtime.context import unpack
 from fgacore.runtime.state import State
 from fgacore.runtime.ulid import UlidSource
 from fgacore.tuples import Triple, Tuple
@@ -224,7 +223,7 @@ class Engine(Checks):
                             relations[symbol],
                             state.name_table.text(type, o) or "",
                             condition=condition or None,
-                            context=None if raw is None else msgpack.unpackb(raw),
+                            context=None if raw is None else unpack(raw),
                             expires_at=None if expires is None else moment_of(expires),
                         )
 

@@ -17,10 +17,15 @@ cdef enum:
     OUTCOME_STOP = 3             # the call cannot go on: `stop` says why
 
 cdef enum:
+    PARAMETERS_MAX = 128         # of a condition: limits.py admits fewer
+
+cdef enum:
     FAILED_NOT = 0
-    FAILED_MISSING = 1            # a parameter is in neither context
-    FAILED_INVALID = 2            # a parameter is not of its type
-    FAILED_RUN = 3             # the expression itself failed
+    FAILED_MISSING = 1           # a parameter is in neither context
+    FAILED_INVALID = 2           # a parameter is not of its type
+    FAILED_RUN = 3               # the expression itself failed
+
+cdef enum:
     STOP_MEMORY = 1
     STOP_WORK = 2
     STOP_RAISED = 3              # what decides outside has an exception to raise

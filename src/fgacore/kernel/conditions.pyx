@@ -9,7 +9,6 @@ from fgacore.kernel.values cimport VALUE_BAD, VALUE_MISSING, ValueC
 cdef enum:
     OUTCOMES_MIN = 64
     OUTCOMES_KEPT = 4096         # slots kept between calls
-    PARAMETERS_MAX = 128         # of a condition that is run here: limits.py has fewer
 
 
 cdef bint conditions_begin(
@@ -83,6 +82,10 @@ cdef int condition_decide(ConditionsC* c, uint32_t condition, const ContextC* co
                 c.fault.parameter = known.parameter
                 c.fault.context = known.context
             return known.outcome
+        if c.work == 0:              # chosen contexts may all have one hash
+            c.stop = STOP_WORK
+            return OUTCOME_STOP
+        c.work -= 1
         at = (at + 1) & c.mask
     memset(&fault, 0, sizeof(FaultC))
     fault.condition = condition

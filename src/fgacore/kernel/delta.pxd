@@ -13,3 +13,4 @@ from fgacore.kernel.side cimport NodeC, SideC
 cdef int side_change(EditC* edit, SideC* side, uint32_t id, uint32_t value, bint adding) except -1 nogil
 cdef int retire_trie(EditC* edit, NodeC* node, uint32_t level) except -1 nogil
 cdef int drop_array(EditC* edit, const void* array, uint64_t stamp) except -1 nogil
+cdef NodeC* node_own(EditC* edit, NodeC* node) except NULL nogil

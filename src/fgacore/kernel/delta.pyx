@@ -57,7 +57,7 @@ cdef int drop_array(EditC* edit, const void* array, uint64_t stamp) except -1 no
 
 
 cdef NodeC* node_own(EditC* edit, NodeC* node) except NULL nogil:
-    """The node itself where the edit owns it, else a copy."""
+    """The node itself where the edit owns it, else a copy; a new one for NULL."""
     cdef NodeC* copy
     if node != NULL and node.stamp == edit.stamp:
         return node

@@ -2,9 +2,8 @@
 
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport free
-from libc.string cimport memcpy, memset
 
-from fgacore.kernel.delta cimport drop_array
+from fgacore.kernel.delta cimport drop_array, node_own
 from fgacore.kernel.memory cimport edit_alloc, edit_replace
 from fgacore.kernel.side cimport TRIE_BITS, TRIE_WIDTH
 
@@ -45,20 +44,6 @@ cdef const GrantC* grant_get(const void* root, uint32_t object, uint32_t subject
         root = (<const NodeC*>root).child[hash & (TRIE_WIDTH - 1)]
         hash >>= TRIE_BITS
     return NULL
-
-
-cdef NodeC* node_own(EditC* edit, NodeC* node) except NULL nogil:
-    """The node itself where the edit owns it, else a copy; a new one for NULL."""
-    cdef NodeC* copy
-    if node != NULL and node.stamp == edit.stamp:
-        return node
-    copy = <NodeC*>edit_alloc(edit, sizeof(NodeC))
-    if node == NULL:
-        memset(copy.child, 0, sizeof(copy.child))
-    else:
-        memcpy(copy.child, node.child, sizeof(copy.child))
-        edit_replace(edit, node)
-    return copy
 
 
 cdef GrantC* chain_without(EditC* edit, GrantC* chain, uint32_t object, uint32_t subject) except? NULL nogil:

@@ -16,6 +16,10 @@ cdef enum:
     KEEP_ATOMS = 4096            # memory for this many is kept between runs
     ORDINAL_SHARED = 63          # calls from this ordinal on are read again each time
 
+cdef enum:                       # how a question that reaches conditions is settled
+    ALL_UNKNOWN = 1
+    UPPER = 2
+
 
 cdef bint grow(void** items, uint32_t* room, uint32_t wanted, size_t size) noexcept nogil:
     cdef uint64_t capacity = 2 * <uint64_t>room[0] + 64
@@ -436,27 +440,28 @@ cdef bint stands(SolverC* solver, RunC* run, const OpC* o, uint32_t mode, uint32
 
 cdef bint solve(SolverC* solver, RunC* run, uint32_t node, uint32_t object) noexcept nogil:
     """Whether the subject definitely holds a node on an object. On run.error the answer is no and means nothing."""
+    cdef uint64_t bound = run.visited_max, left = bound - run.visited if bound > run.visited else 0
     cdef bint yes
     if not run.plan.nodes[node].conditioned:
         return settle(solver, run, node, object)
     # First without deciding a condition: the answer may hang on none of them.
-    yes = settle_as(solver, run, node, object, 1, 1)
-    if run.error or not yes or not solver.unsure:
-        return yes
-    if settle_as(solver, run, node, object, 1, 0) or run.error:
-        return not run.error
-    if settle_as(solver, run, node, object, 0, 0) or run.error:
-        return not run.error
-    if solver.unsure and settle_as(solver, run, node, object, 0, 1) and not run.error:
-        run.error = ERROR_CONDITION
-    return 0
+    yes = settle_as(solver, run, node, object, ALL_UNKNOWN | UPPER, left)
+    if yes and solver.unsure and not run.error:
+        yes = settle_as(solver, run, node, object, ALL_UNKNOWN, left)
+        if not yes and not run.error:
+            yes = settle_as(solver, run, node, object, 0, left)
+            if not yes and solver.unsure and not run.error and settle_as(solver, run, node, object, UPPER, left) and not run.error:
+                run.error = ERROR_CONDITION
+    run.visited_max = bound
+    return yes and not run.error
 
 
-cdef bint settle_as(SolverC* solver, RunC* run, uint32_t node, uint32_t object, bint unknown, bint upper) noexcept nogil:
-    """Settle an atom anew. unknown: no condition is decided, all are unknown. upper: see solve.pxd."""
+cdef bint settle_as(SolverC* solver, RunC* run, uint32_t node, uint32_t object, uint32_t how, uint64_t left) noexcept nogil:
+    """Settle an atom anew, with so many tuples left to visit. ALL_UNKNOWN: no condition is decided; UPPER: see solve.pxd."""
+    run.visited_max = run.visited + left
     solver_reset(solver)
-    solver.unknown = unknown
-    solver.upper = upper
+    solver.unknown = how & ALL_UNKNOWN != 0
+    solver.upper = how & UPPER != 0
     return settle(solver, run, node, object)
 
 

@@ -249,7 +249,7 @@ cdef class Edit:
         cdef SideC forward, reverse
         cdef size_t i
         pointers_reserve(&self.c.fresh, 6)       # so that a rebuilt side is never lost
-        if count >= LOT_MIN and count * LOT_FRACTION >= t.tuple_count and not self.c.private:
+        if count >= LOT_MIN and count * LOT_FRACTION >= t.tuple_count:
             with nogil:
                 side_rebuild(&t.forward, by_object, count, &forward)
                 side_swap(&self.c, &t.forward, &forward)

@@ -1,6 +1,6 @@
 """Checks: texts to ids, then the kernel. The base class of the engine, so that no Python frame lies between a caller and the kernel."""
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport int64_t, uint32_t
 
 from fgacore.kernel.plan cimport ModelPlan, Plan
 from fgacore.kernel.tables cimport Version
@@ -32,9 +32,10 @@ cdef class Checks:
     cdef object check_long(self, Version version, ModelPlan model, Plan plan, uint32_t subject, uint32_t node, uint32_t id, object context)
     cdef object check_over(self, Version version, ModelPlan model, object subject, object relation, object object, object context, Overlay overlay)
     cdef object check_objects_over(
-        self, ModelPlan model, object subject, object relation, list items, object context, object contextual_tuples)
-    cdef object batch_over(self, ModelPlan model, list items, object context, object contextual_tuples)
-    cdef bint answer_question(self, Version version, ModelPlan model, object item, object context, list contextual_tuples, Overlay overlay) except -1
+        self, ModelPlan model, object subject, object relation, list items, object context, object contextual_tuples, int64_t instant)
+    cdef object batch_over(self, ModelPlan model, list items, object context, object contextual_tuples, int64_t instant)
+    cdef bint answer_question(
+        self, Version version, ModelPlan model, object item, object context, list contextual_tuples, Overlay overlay, int64_t instant) except -1
     cdef int target(self, ModelPlan model, int relation, object relation_text, object object, const AskerC* asker, uint32_t* node, uint32_t* id) except -1
     cdef int target_slow(
         self, ModelPlan model, int relation, object relation_text, object object, const char* text, Py_ssize_t length,

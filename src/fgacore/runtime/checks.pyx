@@ -1,6 +1,6 @@
 """See checks.pxd. Names are resolved under the GIL; batches are answered without it."""
 
-from libc.stdint cimport uint8_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint64_t
 from libc.stdlib cimport free
 from libc.string cimport memcmp, memset
 
@@ -13,7 +13,7 @@ from cpython.ref cimport PyObject
 import numpy
 
 from fgacore.errors import FgaError, LimitError, RequestError, StoreError, quote
-from fgacore.kernel.check cimport CHAIN_SINGLE, NO, UNKNOWN, YES, ask, ask_bounded, ask_simple
+from fgacore.kernel.check cimport UNKNOWN, YES, ask, ask_simple
 from fgacore.kernel.names cimport NameC, names_find
 from fgacore.kernel.plan cimport NO_NODE, relation_find
 from fgacore.kernel.sets cimport GHOST, NONE
@@ -176,14 +176,15 @@ cdef class Checks:
         cdef Plan plan
         cdef Version version
         cdef int answer
-        if state.ticking:
-            self._writer.tick()
+        cdef int64_t instant = self._writer.tick() if state.ticking else 0
         model = state.model
         version = state.version      # before the names: what is interned later is in none of its tables
         if model is None or model_id is not None or at_least is not None:
             model = self.model_for(model_id, at_least)
         if given(contextual_tuples):
-            return self.check_over(version, model, subject, relation, object, context, overlay_make(state, model, version, contextual_tuples))
+            return self.check_over(
+                version, model, subject, relation, object, context,
+                overlay_make(state, model, version, contextual_tuples, instant or state.now()))
         plan = self.asker(model, subject, &asker)
         self.target(model, relation_find(model, relation), relation, object, &asker, &node, &id)
         if context is not None or plan.c.nodes[node].conditioned:
@@ -195,21 +196,19 @@ cdef class Checks:
         return answer == YES
 
     cdef object check_long(self, Version version, ModelPlan model, Plan plan, uint32_t subject, uint32_t node, uint32_t id, object context):
-        """A question that a bounded walk of stored tuples does not answer: it may hang on conditions, or take long; the latter without the GIL."""
+        """A question that a bounded walk of stored tuples does not answer: it may hang on conditions, or take long. Without the GIL."""
         cdef Checker checker = self._state.take()
-        cdef int answer
+        cdef bint answer
         checker.version = version
         try:
             self._state.begin(checker, plan, subject, False)
             self._state.prepare(checker, model, context)
-            answer = ask_bounded(&checker.c, node, id, CHAIN_SINGLE)
-            if answer == UNKNOWN and not checker.c.run.error:
-                with nogil:
-                    answer = YES if ask(&checker.c, node, id) else NO
+            with nogil:
+                answer = ask(&checker.c, node, id)
             if checker.c.run.error:
                 raise kernel_error(checker)
             self._state.checks += 1
-            return answer == YES
+            return answer
         finally:
             self._state.give(checker)
 
@@ -247,12 +246,13 @@ cdef class Checks:
         cdef Py_ssize_t length = 0
         cdef uint64_t entry
         cdef int symbol
+        cdef int64_t instant
         cdef list items
         items = batch_items(objects, "objects")
-        if self._state.ticking:
-            self._writer.tick()
+        instant = self._writer.tick() if self._state.ticking else 0
         if given(contextual_tuples):
-            return self.check_objects_over(self.model_for(model_id, at_least), subject, relation, items, context, contextual_tuples)
+            return self.check_objects_over(
+                self.model_for(model_id, at_least), subject, relation, items, context, contextual_tuples, instant or self._state.now())
         memset(&batch, 0, sizeof(batch))
         checker = self._state.take()
         try:
@@ -306,7 +306,7 @@ cdef class Checks:
         return 0
 
     cdef object check_objects_over(
-            self, ModelPlan model, object subject, object relation, list items, object context, object contextual_tuples):
+            self, ModelPlan model, object subject, object relation, list items, object context, object contextual_tuples, int64_t instant):
         """The same over contextual tuples: names are looked up one by one, first among those that only the call knows."""
         cdef AskerC asker
         cdef BatchC batch
@@ -318,7 +318,7 @@ cdef class Checks:
         cdef int symbol
         memset(&batch, 0, sizeof(batch))
         try:
-            overlay = overlay_make(self._state, model, checker.version, contextual_tuples)
+            overlay = overlay_make(self._state, model, checker.version, contextual_tuples, instant)
             checker.version = overlay.version
             self._state.prepare(checker, model, context)
             text = text_of(subject, &length, "subject")
@@ -356,15 +356,15 @@ cdef class Checks:
         cdef Checker checker
         cdef BatchC batch
         cdef Py_ssize_t i, j, first, count
+        cdef int64_t instant
         cdef list items, kept = [], apart = []
         cdef dict errors = {}
         cdef object item
         cdef Py_ssize_t length = 0
         items = batch_items(questions, "questions")
-        if self._state.ticking:
-            self._writer.tick()
+        instant = self._writer.tick() if self._state.ticking else 0
         if given(contextual_tuples):
-            return self.batch_over(self.model_for(model_id, at_least), items, context, contextual_tuples)
+            return self.batch_over(self.model_for(model_id, at_least), items, context, contextual_tuples, instant or self._state.now())
         count = len(items)
         memset(&batch, 0, sizeof(batch))
         checker = self._state.take()
@@ -414,9 +414,11 @@ cdef class Checks:
                 if batch.subjects[first] != NULL and not (j - first < BUILD_ITEMS and self.answer_few(checker, model, &batch, first, j)):
                     self.answer_group(checker, model, items, errors, &batch, first, j)
                 first = j
+            if apart and not instant:
+                instant = self._state.now()
             for i in apart:
                 try:
-                    batch.answers[i] = self.answer_question(checker.version, model, items[i], context, [], None)
+                    batch.answers[i] = self.answer_question(checker.version, model, items[i], context, [], None, instant)
                 except FgaError as error:
                     error.index = i
                     errors[i] = error
@@ -426,22 +428,23 @@ cdef class Checks:
             self._state.give(checker)
             free(batch.texts)
 
-    cdef object batch_over(self, ModelPlan model, list items, object context, object contextual_tuples):
+    cdef object batch_over(self, ModelPlan model, list items, object context, object contextual_tuples, int64_t instant):
         """The same over contextual tuples, one question after the other."""
         cdef Version version = self._state.version
-        cdef Overlay overlay = overlay_make(self._state, model, version, contextual_tuples)
+        cdef Overlay overlay = overlay_make(self._state, model, version, contextual_tuples, instant)
         cdef list answers = []
         cdef dict errors = {}
         for i, item in enumerate(items):
             try:
-                answers.append(self.answer_question(version, model, item, context, overlay.items, overlay))
+                answers.append(self.answer_question(version, model, item, context, overlay.items, overlay, instant))
             except FgaError as error:
                 error.index = i
                 errors[i] = error
                 answers.append(False)
         return BatchResult(answers, errors)
 
-    cdef bint answer_question(self, Version version, ModelPlan model, object item, object context, list contextual_tuples, Overlay overlay) except -1:
+    cdef bint answer_question(
+            self, Version version, ModelPlan model, object item, object context, list contextual_tuples, Overlay overlay, int64_t instant) except -1:
         """One question of a batch by itself, its own context over the call's and its own contextual tuples beside the call's."""
         cdef AskerC asker
         cdef Plan plan
@@ -451,7 +454,7 @@ cdef class Checks:
             if item.context is not None:
                 context = item.context if context is None else merged(context, item.context)
             if given(item.contextual_tuples):
-                overlay = overlay_make(self._state, model, version, contextual_tuples + contextual_list(item.contextual_tuples))
+                overlay = overlay_make(self._state, model, version, contextual_tuples + contextual_list(item.contextual_tuples), instant)
         parts = question_parts(item)
         if overlay is not None:
             return self.check_over(version, model, parts[0], parts[1], parts[2], context, overlay)
@@ -561,15 +564,14 @@ cdef class Checks:
         cdef uint32_t node, limit
         cdef const char* ids
         cdef Overlay overlay = None
-        if self._state.ticking:
-            self._writer.tick()
+        cdef int64_t instant = self._writer.tick() if self._state.ticking else 0
         checker = self._state.take()
         try:
             model = self._state.plan(model_id)
             if at_least is not None:
                 self.fresh(at_least)
             if given(contextual_tuples):
-                overlay = overlay_make(self._state, model, checker.version, contextual_tuples)
+                overlay = overlay_make(self._state, model, checker.version, contextual_tuples, instant or self._state.now())
                 checker.version = overlay.version
             self._state.prepare(checker, model, context)
             plan = self.asker_by_id(model, subject_id, subject_type, &asker)

@@ -4,16 +4,17 @@ from libc.stdlib cimport calloc, free
 
 from fgacore.errors import RequestError, quote
 from fgacore.kernel.conditions cimport (
-    FAILED_INVALID, FAILED_MISSING, FAILED_RUN, OUTCOME_ERROR, OUTCOME_FALSE, OUTCOME_STOP, OUTCOME_TRUE, STOP_MEMORY, STOP_RAISED, STOP_WORK, conditions_begin,
+    FAILED_INVALID, FAILED_MISSING, FAILED_RUN, OUTCOME_ERROR, OUTCOME_FALSE, OUTCOME_STOP, OUTCOME_TRUE, PARAMETERS_MAX, STOP_MEMORY, STOP_RAISED, STOP_WORK,
+    conditions_begin,
 )
 from fgacore.kernel.program cimport RUN_ERROR, RUN_FALSE, RUN_MEMORY, RUN_TRUE, RUN_WORK, Program, program_run
 from fgacore.kernel.values cimport VALUE_BAD, VALUE_MISSING, ValueC
 from fgacore.language.conditions import ConditionFailed
-from fgacore.runtime.context cimport context_fault, context_request, context_reread, context_unpack, value_object
+from fgacore.runtime.context cimport context_fault, context_request, context_reread, value_object
 
 cdef enum:
-    LIBRARY_WORK = 10000         # what one evaluation by the library counts: its own bound on iterations
-    PARAMETERS_MAX = 128
+    LIBRARY_WORK = 10000         # what one evaluation by the library counts: its own bound on iterations,
+    LIBRARY_BYTE_WORK = 8        # and for each byte of values, which are made to objects for it
 
 
 cdef int outside(void* data, uint32_t condition, const ContextC* context, FaultC* fault) noexcept with gil:
@@ -139,8 +140,18 @@ cdef class Request:
         cdef uint32_t i
         cdef int ran
         cdef list found
+        cdef uint64_t work = 0
         if condition.count > PARAMETERS_MAX:
             return self.fail(fault, FAILED_RUN, "it has too many parameters")
+        if context != NULL and (condition.program == NULL or context.signature != condition.signature):
+            work += context.bytes
+        if condition.program == NULL and self.values != NULL:
+            work += self.values.bytes
+        work = LIBRARY_BYTE_WORK * work + (LIBRARY_WORK if condition.program == NULL else 0)
+        if self.kernel.work < work:
+            self.kernel.stop = STOP_WORK
+            return OUTCOME_STOP
+        self.kernel.work -= work
         try:
             if context != NULL and context.signature != condition.signature:
                 again = context_reread(parameters, context.raw, context.raw_size)
@@ -160,10 +171,6 @@ cdef class Request:
                 values[i] = value
             if condition.program != NULL:
                 return self.outcome(program_run(condition.program, values, &self.kernel.work), fault)
-            if self.kernel.work < LIBRARY_WORK:
-                self.kernel.stop = STOP_WORK
-                return OUTCOME_STOP
-            self.kernel.work -= LIBRARY_WORK
             found = []
             for i in range(condition.count):
                 try:

@@ -1,6 +1,6 @@
 """Contextual tuples: a private version above the one that a call holds, and the names that only the call knows."""
 
-from libc.stdint cimport uint32_t
+from libc.stdint cimport int64_t, uint32_t
 
 from fgacore.kernel.plan cimport ModelPlan
 from fgacore.kernel.tables cimport Version
@@ -18,5 +18,5 @@ cdef class Overlay:
     cdef uint32_t find(self, const char* text, uint32_t length) noexcept
 
 
-cdef Overlay overlay_make(State state, ModelPlan model, Version version, object items)
+cdef Overlay overlay_make(State state, ModelPlan model, Version version, object items, int64_t instant)
 cdef list contextual_list(object items)

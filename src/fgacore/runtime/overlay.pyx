@@ -43,14 +43,16 @@ cdef list contextual_list(object items):
     return out
 
 
-cdef Overlay overlay_make(State state, ModelPlan model, Version version, object items):
-    """Lay contextual tuples over a version. They are held to the model as writes are; one takes the place of the stored tuple of its key."""
+cdef Overlay overlay_make(State state, ModelPlan model, Version version, object items, int64_t instant):
+    """Lay contextual tuples over a version. They are held to the model as writes are; one takes the place of the stored tuple of its key.
+
+    One that has expired by the instant of the call is absent, in that place.
+    """
     cdef Overlay overlay = Overlay.__new__(Overlay)
     cdef Resolver resolver = Resolver.__new__(Resolver, state)
     cdef Edit edit
     cdef ChangeC* changes
     cdef Py_ssize_t i, count
-    cdef int64_t instant = 0
     overlay.items = contextual_list(items)
     overlay.resolver = resolver
     resolver.contextual = True
@@ -68,8 +70,6 @@ cdef Overlay overlay_make(State state, ModelPlan model, Version version, object 
                 code="invalid_contextual_tuple") from error
         if count > 1:
             skip_repeats(state, resolver, overlay.items, changes, count)
-        if resolver.extra_count:
-            instant = state.now()
         edit = Edit.private(version, state.sibling_count)
         for i in range(count):
             if changes[i].how != HOW_SKIP:

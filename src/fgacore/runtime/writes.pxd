@@ -31,7 +31,7 @@ cdef class Writer:
     cdef int grant_all(self, Edit edit, const ChangeC* changes, Py_ssize_t count, Resolver resolver) except -1
     cdef int drop_stale(self, Version version) except -1
     cdef int set_next(self) except -1
-    cdef int tick(self) except -1
+    cdef int64_t tick(self) except -1
     cdef int expire(self, int64_t instant) except -1
     cdef bint shapes(self, const ChangeC* changes, Py_ssize_t total, Resolver resolver) except -1
     cdef void drop_views(self, const ChangeC* changes, Py_ssize_t total, list models) noexcept

@@ -98,6 +98,8 @@ cdef class Writer:
             written = self.find_written(version, changes, n_deletes, total, writes, resolver, duplicates)
             if not written and not deleted:
                 return version.revision, 0, 0
+            if not self.state.open:      # by code of the caller's that ran in a mapping
+                raise StoreError("the engine is closed", code="closed")
             # From here on nothing can be refused; only memory can run out, and then the edit is let go and the names merely stay.
             self.intern(changes, total, resolver)
             edit = Edit(version, self.state.serial + 1, self.state.sibling_count)
@@ -221,9 +223,10 @@ cdef class Writer:
         if self.state.ticking:
             self.tick()
 
-    cdef int tick(self) except -1:
-        """Where a tuple has expired since, make a version without it. Before a call takes its version, where `ticking`."""
-        if self.state.open and self.state.now() >= self.state.next_expiry:
+    cdef int64_t tick(self) except -1:
+        """Where a tuple has expired since, make a version without it. Before a call takes its version, where `ticking`. Returns the call's instant."""
+        cdef int64_t instant = self.state.now() if self.state.open else 0
+        if self.state.open and instant >= self.state.next_expiry:
             with self.state.lock:
                 if self.busy:
                     raise StoreError("a write is under way in this thread", code="busy")
@@ -233,7 +236,7 @@ cdef class Writer:
                         self.expire(self.state.instant)
                     finally:
                         self.busy = False
-        return 0
+        return instant
 
     cdef int expire(self, int64_t instant) except -1:
         """Make a version without the tuples that have expired by an instant. The revision stays: nothing was written. Under the write lock."""
