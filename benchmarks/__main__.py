@@ -1,6 +1,6 @@
-"""Everything in turn, as `make bench` does it: scenarios and sweeps, the comparison, threads and writes, then one summary and its plots.
+"""Everything in turn, as `make bench` does it: scenarios and sweeps, the comparison, conditions, threads and writes, then one summary and its plots.
 
-    python -m benchmarks [--named] [--openfga URL] [--tuples-max 1000000] [--only scenarios,sweeps,compare,threads]
+    python -m benchmarks [--named] [--openfga URL] [--tuples-max 1000000] [--only scenarios,sweeps,compare,conditions,threads]
 
 Each part is a process of its own, so that none inherits another's memory. Results go to benchmarks/results/.
 """
@@ -14,7 +14,7 @@ import sys
 
 from .machine import RESULTS, ROOT
 
-PARTS = ("scenarios", "sweeps", "compare", "threads")
+PARTS = ("scenarios", "sweeps", "compare", "conditions", "threads")
 
 
 def main() -> None:
@@ -32,9 +32,10 @@ def main() -> None:
         if part in options.only:
             own = [f"--benchmark-json={RESULTS / f'{part}.json'}", f"--tuples-max={options.tuples_max}", f"benchmarks/test_{part}.py"]
             run("pytest", "-q", "-p", "no:cacheprovider", "--benchmark-quiet", *engines, *own)
-    for part in ("compare", "threads"):
+    named = {"compare": engines, "conditions": ["--named"] * options.named}
+    for part in ("compare", "conditions", "threads"):
         if part in options.only:
-            run(f"benchmarks.{part}", "--json", str(RESULTS / f"{part}.json"), *(engines if part == "compare" else ()))
+            run(f"benchmarks.{part}", "--json", str(RESULTS / f"{part}.json"), *named.get(part, ()))
     run("benchmarks.report")
     run("benchmarks.plot", "--from", str(RESULTS / "summary.json"), "--to", str(RESULTS))
 

@@ -21,7 +21,7 @@ import numpy
 from .floor import make_floor
 from .machine import facts, line
 from .peers import HAND, HELPDESK_HAND, Peer, named
-from .scenarios import SHAPES, VIEWER, ObjectList, Scenario, Triple, WrongAnswer, fresh, load, verify
+from .scenarios import SHAPES, VIEWER, ObjectList, Scenario, WrongAnswer, fresh, load, one_by_one, verify
 from .scenarios.helpdesk import helpdesk_loop
 from .timing import Timed, in_turn, quiet
 
@@ -52,10 +52,10 @@ def measure_shape(scenario: Scenario, rounds: int = ROUNDS, cold_rounds: int = C
 
     with quiet():
         both: dict[str, Peer] = {"floor": floor, "fgacore": engine}
-        add("single, strings", {name: _one_by_one(peer) for name, peer in {**both, **hand}.items()}, lambda: questions, len(questions))
+        add("single, strings", {name: one_by_one(peer) for name, peer in {**both, **hand}.items()}, lambda: questions, len(questions))
         add(
             "single, fresh strings",
-            {name: _one_by_one(peer) for name, peer in both.items()},
+            {name: one_by_one(peer) for name, peer in both.items()},
             lambda: [(fresh(s), r, fresh(o)) for s, r, o in questions],
             len(questions),
         )
@@ -88,7 +88,7 @@ def measure_helpdesk(scenario: Scenario, rounds: int = 21) -> dict[str, dict[str
     rows: dict[str, dict[str, float]] = {}
     with quiet():
         who: dict[str, Any] = {"fgacore": engine, "by hand, closure": peer}
-        singles = [(_one_by_one(asked), lambda: questions) for asked in who.values()]
+        singles = [(one_by_one(asked), lambda: questions) for asked in who.values()]
         rows["single, strings"] = dict(zip(who, in_turn(singles, rounds, len(questions)), strict=True))
         batches = [(asked.batch_check, lambda: questions) for asked in who.values()]
         rows[f"batch of {len(questions)} triples, one agent"] = dict(zip(who, in_turn(batches, rounds, len(questions)), strict=True))
@@ -109,7 +109,7 @@ def measure_named(scenario: Scenario, engines: dict[str, Callable[[Scenario], Pe
         _verify_peer(name, peer, scenario)
         rounds = max(3, min(21, int(seconds / (2 * (perf_counter() - started)))))
         with quiet():
-            single = _times([_one_by_one(engine), _one_by_one(peer)], scenario.questions, rounds)
+            single = _times([one_by_one(engine), one_by_one(peer)], scenario.questions, rounds)
             batch = _times([_listing(engine, listed.subject), _listing(peer, listed.subject)], listed.objects, rounds)
         rows[name] = {"single": single[1], "single, fgacore": single[0], "batch": batch[1], "batch, fgacore": batch[0], "load_s": load_seconds}
         close = getattr(peer, "close", None)
@@ -127,16 +127,6 @@ def _times(runs: list[Callable[[Any], object]], argument: Sequence[Any], rounds:
 def _list(scenario: Scenario) -> ObjectList:
     assert scenario.listed is not None
     return scenario.listed
-
-
-def _one_by_one(peer: Any) -> Callable[[list[Triple]], None]:
-    check = peer.check
-
-    def run(questions: list[Triple]) -> None:
-        for subject, relation, object in questions:
-            check(subject, relation, object)
-
-    return run
 
 
 def _listing(peer: Any, subject: str) -> Callable[[list[str]], object]:

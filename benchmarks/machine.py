@@ -14,7 +14,7 @@ __all__ = ["RESULTS", "ROOT", "facts", "line"]
 ROOT = Path(__file__).parents[1]
 RESULTS = Path(__file__).parent / "results"
 
-PACKAGES = ("numpy", "pyroaring", "cython", "pytest-benchmark", "cedarpy", "casbin", "lakera-regorus")
+PACKAGES = ("numpy", "pyroaring", "cython", "pytest-benchmark", "cel-expr-python", "cedarpy", "casbin", "lakera-regorus")
 
 
 def facts() -> dict[str, Any]:

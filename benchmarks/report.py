@@ -2,9 +2,9 @@
 
     python -m benchmarks.report [--results DIR] [--reference] [--docs docs/performance.md]
 
-Reads scenarios.json, sweeps.json, compare.json and threads.json of the results, as far as they are there, and writes summary.json beside them.
-`--reference` also puts it where the repository keeps one such file, from which the plots of the documentation are drawn. `--docs` writes
-the tables between the markers `<!-- measured: NAME -->` and `<!-- end -->` of a page, and nothing else of it.
+Reads scenarios.json, sweeps.json, compare.json, conditions.json and threads.json of the results, as far as they are there, and writes
+summary.json beside them. `--reference` also puts it where the repository keeps one such file, from which the plots of the documentation are
+drawn. `--docs` writes the tables between the markers `<!-- measured: NAME -->` and `<!-- end -->` of a page, and nothing else of it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def rank(name: str) -> tuple[int, str]:
 def collect(results: Path) -> Summary:
     """One summary of what the folder holds. Times are nanoseconds a check, rounded to tenths."""
     summary: Summary = {}
-    for name in ("threads", "compare", "scenarios", "sweeps"):  # the last one's facts stand
+    for name in ("conditions", "threads", "compare", "scenarios", "sweeps"):  # the last one's facts stand
         path = results / f"{name}.json"
         if not path.exists():
             continue
@@ -56,7 +56,7 @@ def collect(results: Path) -> Summary:
         if name in ("scenarios", "sweeps"):
             summary |= {part: value for part, value in _benchmarks(found["benchmarks"]).items() if value}
         else:
-            summary |= {key: _rounded(found[key]) for key in ("compare", "named", "threads", "writes") if key in found}
+            summary |= {key: _rounded(found[key]) for key in ("compare", "named", "conditions", "threads", "writes") if key in found}
     return summary
 
 
@@ -120,6 +120,8 @@ def tables(summary: Summary) -> dict[str, str]:
             for name, times in by_name.items()
         ]
         made["named"] = _table(["shape", "engine", "single, us | x fgacore", "batch of 500, us a check | x fgacore", "load, s"], rows)
+    if summary.get("conditions"):
+        made["conditions"] = "\n\n".join(_conditions(group, rows) for group, rows in summary["conditions"].items() if rows)
     if "threads" in summary:
         counts = list(next(iter(summary["threads"].values())))
         rows = [
@@ -166,6 +168,16 @@ def _compare(shape: str, rows: dict[str, dict[str, float]]) -> str:
         by_hand = [_number(hand[best]), f"{hand[best] / ours:.2f}", best.partition(", ")[2]] if best else ["", "", ""]
         made.append([name, _number(floor), _number(ours), f"{ours / floor:.2f}" if floor else "", *by_hand])
     return _table([shape, "floor", "fgacore", "x floor", "best by hand", "x hand", "which"], made)
+
+
+def _conditions(group: str, rows: dict[str, dict[str, Any]]) -> str:
+    theirs = next((name.partition(": ")[0] for name in rows if group.startswith("named")), None)
+    head = [group, "fgacore", theirs or "without", "x", "more, us", "must"]
+    made = []
+    for name, row in rows.items():
+        must = f"{row['must']}: {'held' if row['holds'] else 'not held'}" if "must" in row else ""
+        made.append([name, _number(row["ns"]), _number(row["beside"]), f"{row['x']:,.2f}", "" if theirs else f"{row['more_us']:,.2f}", must])
+    return _table(head, made)
 
 
 def _number(value: float | None) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import fgacore
-from benchmarks.scenarios import REGISTRY, Entry, Scenario, load, play, verify
+from benchmarks.scenarios import REGISTRY, Entry, Scenario, load, one_by_one, play, verify
 
 pytestmark = pytest.mark.benchmark(disable_gc=True)
 
@@ -42,20 +42,11 @@ def test_scenario(loaded: Loaded, way: str, benchmark: Any, measure: Any) -> Non
     entry, scenario, engine = loaded
     benchmark.group = "scenarios"
     benchmark.extra_info.update(row=entry.name, column=way, x=REGISTRY.index(entry), tuples=len(scenario.stored))
-    questions, listed, context, given = scenario.questions, scenario.listed, scenario.context, scenario.given
+    questions, listed, given = scenario.questions, scenario.listed, scenario.given
 
     if way == "single":
-        check = engine.check
-
-        def one_by_one() -> None:
-            for subject, relation, object in questions:
-                check(subject, relation, object)
-
-        def each_with_context() -> None:
-            for subject, relation, object in questions:
-                check(subject, relation, object, context=context)
-
-        measure(each_with_context if given else one_by_one, len(questions))
+        run = one_by_one(engine, scenario.context)
+        measure(lambda: run(questions), len(questions))
     elif way == "triples":
         measure(lambda: engine.batch_check(questions, **given), len(questions))
     elif way == "loop":

@@ -12,7 +12,7 @@ from benchmarks.scenarios import Scenario
 
 from .by_hand import BitmapPeer, ClosurePeer, DeskPeer, RecursivePeer
 
-__all__ = ["HAND", "HELPDESK_HAND", "Peer", "named"]
+__all__ = ["HAND", "HELPDESK_HAND", "Peer", "named", "named_until"]
 
 
 class Peer(Protocol):
@@ -50,3 +50,12 @@ def named(openfga_url: str | None = None) -> dict[str, Callable[[Scenario], Peer
 
         found["OpenFGA server"] = lambda scenario: OpenFgaPeer(scenario, openfga_url)
     return found
+
+
+def named_until() -> dict[str, Callable[[Scenario], Peer]]:
+    """Those of them that know dates and durations, for `grants("until")`."""
+    try:
+        from .cedar import CedarGrantsPeer
+    except ImportError:
+        return {}
+    return {"cedarpy": CedarGrantsPeer}

@@ -8,7 +8,7 @@ from .grants import KINDS, grants
 from .helpdesk import helpdesk_loop, writes_between
 from .operators import exclusion, intersection, wide_union, wildcards
 from .organisations import gdrive, github
-from .scenario import Entry, ObjectList, Scenario, Step, Triple, WrongAnswer, compare, fresh, load, lots, play, verify
+from .scenario import Entry, ObjectList, Scenario, Step, Triple, WrongAnswer, compare, fresh, load, lots, one_by_one, play, verify
 from .shapes import AGENT, SHAPES, VIEWER, direct, folders, groups
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "grants",
     "load",
     "lots",
+    "one_by_one",
     "play",
     "verify",
 ]

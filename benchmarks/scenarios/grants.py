@@ -45,12 +45,22 @@ class Kind(NamedTuple):
     request: Context | None = None
     holds: Callable[[Context], bool] = lambda context: True
     expires: bool = False
-    bare: bool = False  # the condition is only declared: no grant has it
+    declared_only: bool = False  # the condition is one that a grant may have, but none has
+
+    @property
+    def declared(self) -> str:
+        return self.condition.partition("(")[0].removeprefix("condition ")
 
     @property
     def name(self) -> str | None:
         """Of the condition that each grant has."""
-        return None if self.bare or not self.condition else self.condition.partition("(")[0].removeprefix("condition ")
+        return None if self.declared_only else self.declared or None
+
+    @property
+    def restrictions(self) -> str:
+        if self.declared_only:
+            return f"user, user with {self.declared}"
+        return f"user with {self.declared}" if self.condition else "user"
 
 
 def _numbers(chance: random.Random, count: int) -> list[dict[str, Any]]:
@@ -87,7 +97,7 @@ BELOW = "condition below(x: int) { x < 100 }"
 
 KINDS: dict[str, Kind] = {
     "plain": Kind("without a condition"),
-    "open": Kind("without one, under a model that knows one", BELOW, bare=True),
+    "open": Kind("without one, under a model that knows one", BELOW, declared_only=True),
     "below": Kind("x < 100, x in the request", BELOW, None, {"x": 7}, lambda given: given["x"] < 100),
     "below_own": Kind("x < 100, x in the tuple", BELOW, _numbers, None, lambda given: given["x"] < 100),
     "until": Kind(
@@ -143,12 +153,12 @@ def grants(kind: str, tuple_count: int = 100_000, batch_count: int = 500, seed: 
         return some
 
     listed, questions = asked(True, batch_count), asked(False, QUESTION_COUNT)
-    restrictions = {None: "user"}.get(given.name, f"user with {given.name}") + (", user with below" if given.bare else "")
+    bare = given.name is None and not given.expires
     return Scenario(
         name=f"grants_{kind}",
-        model=MODEL.format(restrictions=restrictions) + given.condition + "\n",
-        tuples=[(each.subject, each.relation, each.object) for each in stored] if given.name is None and not given.expires else [],
-        grants=[] if given.name is None and not given.expires else stored,
+        model=MODEL.format(restrictions=given.restrictions) + given.condition + "\n",
+        tuples=[(user, VIEWER, doc) for user, doc in pairs] if bare else [],
+        grants=[] if bare else stored,
         context=given.request,
         questions=[(user, VIEWER, doc) for user, doc in questions],
         answers=[right[pair] for pair in questions],

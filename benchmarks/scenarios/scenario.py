@@ -14,7 +14,22 @@ if TYPE_CHECKING:
     import fgacore
     from fgacore.engine import Clock
 
-__all__ = ["Entry", "ObjectList", "Scenario", "Step", "Triple", "WrongAnswer", "balanced", "compare", "fresh", "load", "lots", "play", "verify"]
+__all__ = [
+    "Entry",
+    "ObjectList",
+    "Scenario",
+    "Step",
+    "Triple",
+    "WrongAnswer",
+    "balanced",
+    "compare",
+    "fresh",
+    "load",
+    "lots",
+    "one_by_one",
+    "play",
+    "verify",
+]
 
 Triple = tuple[str, str, str]  # subject, relation, object
 
@@ -139,6 +154,21 @@ def load(scenario: Scenario, clock: Clock | None = None) -> fgacore.Engine:
 def lots(tuples: list[Written], size: int = LOT) -> Iterator[list[Written]]:
     for start in range(0, len(tuples), size):
         yield tuples[start : start + size]
+
+
+def one_by_one(peer: Any, context: Mapping[str, Any] | None = None) -> Callable[[list[Triple]], None]:
+    """Asks one question after the other, with a context if there is one; the answers are dropped."""
+    check = peer.check
+
+    def run(questions: list[Triple]) -> None:
+        for subject, relation, object in questions:
+            check(subject, relation, object)
+
+    def run_in_context(questions: list[Triple]) -> None:
+        for subject, relation, object in questions:
+            check(subject, relation, object, context=context)
+
+    return run if context is None else run_in_context
 
 
 def play(engine: fgacore.Engine, loop: Sequence[Step]) -> None:

@@ -8,6 +8,7 @@ from libc.stdint cimport int64_t, uint32_t, uint64_t
 from fgacore.kernel.names cimport NameC, NamesC
 from fgacore.kernel.plan cimport ModelPlan
 from fgacore.kernel.values cimport ContextC
+from fgacore.runtime.context cimport Parameters
 from fgacore.runtime.state cimport State
 from fgacore.runtime.text cimport ShapeC
 
@@ -66,8 +67,9 @@ cdef class Resolver:
     cdef ModelPlan condition_model
     cdef uint64_t condition_key
     cdef uint32_t condition_table
+    cdef Parameters condition_parameters
     cdef ExtraC* extra(self, ChangeC* change) except NULL
-    cdef int resolve_extra(self, object item, ModelPlan model, object condition, ChangeC* change) except -1
+    cdef int resolve_extra(self, object item, object condition, ChangeC* change) except -1
     cdef tuple parts(self, item, Py_ssize_t index)
     cdef int resolve_writes(self, list writes, Py_ssize_t first, Py_ssize_t end, ModelPlan model, ChangeC* changes) except -1
     cdef int resolve_write(self, object parts, ModelPlan model, object condition, ChangeC* change) except -1

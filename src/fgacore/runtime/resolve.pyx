@@ -54,16 +54,14 @@ cdef class Resolver:
             change.extra = self.extra_count
         return &self.extras[change.extra - 1]
 
-    cdef int resolve_extra(self, object item, ModelPlan model, object condition, ChangeC* change) except -1:
+    cdef int resolve_extra(self, object item, object condition, ChangeC* change) except -1:
         """The context and expiry of a fgacore.Tuple."""
-        cdef Conditions conditions
         cdef const ContextC* context
         cdef object given = item.context, expires = item.expires_at
         if given is not None and condition is None:
             raise RequestError("a tuple with a context and no condition", code="invalid_tuple")
         if given is not None:
-            conditions = model.conditions
-            context = context_stored(conditions.parameters[conditions.numbers[str.__str__(condition)]], given)
+            context = context_stored(self.condition_parameters, given)   # of the condition that resolve_write has just met
             if context.raw_size <= 1:            # an empty map
                 free(<void*>context)
             else:
@@ -146,7 +144,7 @@ cdef class Resolver:
                 if change.table == NO_TABLE:
                     self.resolve_write(<object>parts[i], model, condition, change)
                 if not plain[i]:
-                    self.resolve_extra(writes[first + i], model, condition, change)
+                    self.resolve_extra(writes[first + i], condition, change)
             except (RequestError, LimitError) as error:
                 error.index = first + i
                 raise
@@ -160,6 +158,7 @@ cdef class Resolver:
         cdef int kind = shape_read(subject_text, subject_length, &subject_shape)
         cdef uint32_t type, subject_type, member = 0
         cdef int relation
+        cdef Conditions conditions
         if kind == SHAPE_BAD:
             raise refuse("subject", parts[0])
         if shape_read(object_text, object_length, &object_shape) != SHAPE_PLAIN:
@@ -182,18 +181,23 @@ cdef class Resolver:
         change.table = NO_TABLE
         if condition is None:
             change.table = model.admission(admission_key(type, <uint32_t>relation, subject_type, member))
+        elif condition is self.condition and model is self.condition_model and (
+                self.condition_key == admission_key(type, <uint32_t>relation, subject_type, member)):
+            change.table = self.condition_table
         else:
             if not isinstance(condition, str):
                 raise RequestError("the condition is not a text", code="condition_not_found")
             given = condition
             condition = str.__str__(condition)
-            if model.conditions is None or condition not in (<Conditions>model.conditions).numbers:
+            conditions = model.conditions
+            if conditions is None or condition not in conditions.numbers:
                 raise RequestError(f"the model has no condition {quote(condition)}", code="condition_not_found")
             table = model.conditioned.get((
                 type, relation, (subject_type, member - 1 if kind == SHAPE_USERSET else None, kind == SHAPE_WILDCARD), condition))
             if table is not None:
                 change.table = table
                 self.condition, self.condition_model, self.condition_table = given, model, change.table
+                self.condition_parameters = conditions.parameters[conditions.numbers[condition]]
                 self.condition_key = admission_key(type, <uint32_t>relation, subject_type, member)
         if change.table == NO_TABLE:
             under = "without a condition" if condition is None else f"with the condition {quote(condition)}"
