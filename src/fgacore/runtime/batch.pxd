@@ -5,6 +5,7 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
 from fgacore.kernel.check cimport CheckerC
 from fgacore.kernel.names cimport NameC, NamesC
+from fgacore.runtime.overlay cimport Overlay
 
 cdef enum:
     NAME_BYTES = 65536           # a longer text is no name; its true length is not needed to say so
@@ -21,10 +22,13 @@ cdef struct BatchC:              # the questions of one call; one allocation, wh
     uint32_t* nodes              # NO_NODE: unknown
     int32_t* symbols             # of the relations, -1: of no type
     uint8_t* answers
+    const uint32_t* limits       # over contextual tuples: names of each type that count as known by their entry, limit_count types; NULL: all do
+    uint32_t limit_count
 
 
 cdef list batch_items(object items, str what)
 cdef int batch_open(BatchC* batch, Py_ssize_t count) except -1
+cdef int batch_over(BatchC* batch, Overlay overlay) except -1
 cdef int batch_text(BatchC* batch, Py_ssize_t i, object item) except -1
 cdef list batch_list(const BatchC* batch)
 cdef void answer_texts(CheckerC* checker, const NamesC* names, const uint64_t* node_slots, uint64_t node_mask, int symbol, BatchC* batch, const char* own, uint32_t own_length) noexcept nogil

@@ -77,6 +77,21 @@ cdef int batch_open(BatchC* batch, Py_ssize_t count) except -1:
     return 0
 
 
+cdef int batch_over(BatchC* batch, Overlay overlay) except -1:
+    """The batch is asked over contextual tuples: a name that was interned since may be one that only the call knew."""
+    batch.limits = overlay.limits
+    batch.limit_count = overlay.limit_count
+    return 0
+
+
+cdef void forget_later(const BatchC* batch, const NameC** entries, uint32_t count) noexcept nogil:
+    """Take names that were interned after the contextual tuples were read for unknown: they are looked up there first."""
+    cdef uint32_t i
+    for i in range(count):
+        if entries[i] != NULL and (entries[i].type >= batch.limit_count or entries[i].id >= batch.limits[entries[i].type]):
+            entries[i] = NULL
+
+
 cdef int batch_text(BatchC* batch, Py_ssize_t i, object item) except -1:
     """Take the text of the object of item i. It stays where it is as long as the batch's list holds the item."""
     cdef Py_ssize_t length = 0
@@ -133,6 +148,8 @@ cdef void answer_texts(
     while at < batch.count:
         here = <uint32_t>min(<Py_ssize_t>FIND_MANY, batch.count - at)
         names_find_many(names, batch.texts + at, batch.lengths + at, here, entries)
+        if batch.limits != NULL:
+            forget_later(batch, entries, here)
         n = 0
         type = NO_TYPE
         node = NO_NODE
@@ -185,12 +202,16 @@ cdef void find_targets(const NamesC* names, const uint64_t* node_slots, uint64_t
                 lengths[n] = <uint32_t>length
                 n += 1
         names_find_many(names, texts, lengths, n, entries)
+        if batch.limits != NULL:
+            forget_later(batch, entries, n)
         n = 0
         for i in range(here):
             if batch.subjects[at + i] != (batch.subjects[at + i - 1] if at + i else NULL):
                 batch.askers[at + i] = entries[n]
                 n += 1
         names_find_many(names, batch.texts + at, batch.lengths + at, here, entries)
+        if batch.limits != NULL:
+            forget_later(batch, entries, here)
         for i in range(here):
             batch.nodes[at + i] = NO_NODE
             batch.ids[at + i] = NONE

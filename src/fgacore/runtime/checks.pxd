@@ -20,9 +20,12 @@ cdef class Checks:
     cdef readonly Writer _writer
     cdef Plan asker_by_id(self, ModelPlan model, object subject_id, object subject_type, AskerC* asker)
     cdef int answer_missing(
-        self, Checker checker, ModelPlan model, int symbol, object relation, list items, const AskerC* asker, BatchC* batch, Py_ssize_t i) except -1
+        self, Checker checker, ModelPlan model, int symbol, object relation, list items, const AskerC* asker, BatchC* batch, Py_ssize_t i,
+        Overlay overlay) except -1
     cdef bint answer_few(self, Checker checker, ModelPlan model, BatchC* batch, Py_ssize_t first, Py_ssize_t end) noexcept
-    cdef int answer_group(self, Checker checker, ModelPlan model, list items, dict errors, BatchC* batch, Py_ssize_t first, Py_ssize_t end) except -1
+    cdef int answer_group(
+        self, Checker checker, ModelPlan model, list items, dict errors, BatchC* batch, Py_ssize_t first, Py_ssize_t end, Overlay overlay) except -1
+    cdef Plan asker_over(self, ModelPlan model, object subject, AskerC* asker, Overlay overlay)
     cdef int fresh(self, object at_least) except -1
     cdef str type_of(self, object type)
     cdef Plan asker(self, ModelPlan model, object subject, AskerC* asker)
@@ -31,11 +34,8 @@ cdef class Checks:
     cdef ModelPlan model_for(self, object model_id, object at_least)
     cdef object check_long(self, Version version, ModelPlan model, Plan plan, uint32_t subject, uint32_t node, uint32_t id, object context)
     cdef object check_over(self, Version version, ModelPlan model, object subject, object relation, object object, object context, Overlay overlay)
-    cdef object check_objects_over(
-        self, ModelPlan model, object subject, object relation, list items, object context, object contextual_tuples, int64_t instant)
-    cdef object batch_over(self, ModelPlan model, list items, object context, object contextual_tuples, int64_t instant)
     cdef bint answer_question(
-        self, Version version, ModelPlan model, object item, object context, list contextual_tuples, Overlay overlay, int64_t instant) except -1
+        self, Version version, ModelPlan model, object item, object context, Overlay overlay, int64_t instant) except -1
     cdef int target(self, ModelPlan model, int relation, object relation_text, object object, const AskerC* asker, uint32_t* node, uint32_t* id) except -1
     cdef int target_slow(
         self, ModelPlan model, int relation, object relation_text, object object, const char* text, Py_ssize_t length,

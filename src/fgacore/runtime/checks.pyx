@@ -20,7 +20,7 @@ from fgacore.kernel.sets cimport GHOST, NONE
 from fgacore.kernel.view cimport ERROR_CONDITION, ERROR_CONDITION_WORK, ERROR_RAISED, ERROR_WORK
 from fgacore.limits import BATCH_ITEMS_MAX, CHECK_WORK_MAX, CONDITION_WORK_MAX
 from fgacore.results import BatchResult
-from fgacore.runtime.batch cimport NAME_BYTES, answer_ids, answer_run, answer_texts, batch_items, batch_list, batch_open, batch_text, find_targets
+from fgacore.runtime.batch cimport NAME_BYTES, answer_ids, answer_run, answer_texts, batch_items, batch_list, batch_open, batch_over, batch_text, find_targets
 from fgacore.runtime.gate cimport fga_gate_enter, fga_gate_leave, fga_gate_return, fga_gate_wait
 from fgacore.runtime.overlay cimport contextual_list, overlay_make
 from fgacore.runtime.resolve cimport PROVISIONAL
@@ -85,6 +85,15 @@ cdef class Checks:
                 asker.id = entry.id
                 return <Plan>model.plain_plans[entry.type]
         return self.asker_slow(model, subject, text, length, asker, None)
+
+    cdef Plan asker_over(self, ModelPlan model, object subject, AskerC* asker, Overlay overlay):
+        """The same over contextual tuples, or without."""
+        cdef Py_ssize_t length = 0
+        cdef const char* text
+        if overlay is None:
+            return self.asker(model, subject, asker)
+        text = text_of(subject, &length, "subject")
+        return self.asker_slow(model, subject, text, length, asker, overlay)
 
     cdef uint32_t name_id(self, Overlay overlay, const char* text, Py_ssize_t length) noexcept:
         """The id of a name, first among those that only the call knows; NONE: nothing mentions it."""
@@ -217,8 +226,8 @@ cdef class Checks:
         cdef AskerC asker
         cdef uint32_t node = 0, id = 0
         cdef Py_ssize_t length = 0
-        cdef const char* text = text_of(subject, &length, "subject")
-        cdef Plan plan = self.asker_slow(model, subject, text, length, &asker, overlay)
+        cdef const char* text
+        cdef Plan plan = self.asker_over(model, subject, &asker, overlay)
         text = text_of(object, &length, "object")
         self.target_slow(model, relation_find(model, relation), relation, object, text, length, &asker, &node, &id, overlay)
         return self.check_long(overlay.version, model, plan, asker.id, node, id, context)
@@ -247,19 +256,21 @@ cdef class Checks:
         cdef uint64_t entry
         cdef int symbol
         cdef int64_t instant
+        cdef Overlay overlay = None
         cdef list items
         items = batch_items(objects, "objects")
         instant = self._writer.tick() if self._state.ticking else 0
-        if given(contextual_tuples):
-            return self.check_objects_over(
-                self.model_for(model_id, at_least), subject, relation, items, context, contextual_tuples, instant or self._state.now())
         memset(&batch, 0, sizeof(batch))
         checker = self._state.take()
         try:
             model = self.model_for(model_id, at_least)
+            if given(contextual_tuples):
+                overlay = overlay_make(self._state, model, checker.version, contextual_tuples, instant or self._state.now())
+                checker.version = overlay.version
+                batch_over(&batch, overlay)
             if context is not None or model.conditions is not None:
                 self._state.prepare(checker, model, context)
-            plan = self.asker(model, subject, &asker)
+            plan = self.asker_over(model, subject, &asker, overlay)
             symbol = relation_find(model, relation)
             batch_open(&batch, len(items))
             entry = fga_gate_enter(&self._state.gate) if batch.count >= NOGIL_ITEMS else 0
@@ -280,7 +291,7 @@ cdef class Checks:
             else:
                 answer_texts(&checker.c, &self._state.names.c, model.node_slots, model.node_mask, symbol, &batch, own, asker.own_length)
             for i in range(batch.missing):
-                self.answer_missing(checker, model, symbol, relation, items, &asker, &batch, batch.ids[i])
+                self.answer_missing(checker, model, symbol, relation, items, &asker, &batch, batch.ids[i], overlay)
             if batch.failed >= 0:
                 raised = kernel_error(checker)
                 raised.index = batch.failed
@@ -292,58 +303,22 @@ cdef class Checks:
             free(batch.texts)
 
     cdef int answer_missing(
-            self, Checker checker, ModelPlan model, int symbol, object relation, list items, const AskerC* asker, BatchC* batch, Py_ssize_t i) except -1:
-        """An object whose name is in no table: an error, an honest no, or the asking userset's own object."""
+            self, Checker checker, ModelPlan model, int symbol, object relation, list items, const AskerC* asker, BatchC* batch, Py_ssize_t i,
+            Overlay overlay) except -1:
+        """An object whose name is in no table: an error, an honest no, the asking userset's own object, or one that only the call knows."""
         cdef uint32_t node = 0, id = 0
         cdef object item = items[i]
         try:
-            self.target_slow(model, symbol, relation, item, batch.texts[i], batch.lengths[i], asker, &node, &id, None)
+            self.target_slow(model, symbol, relation, item, batch.texts[i], batch.lengths[i], asker, &node, &id, overlay)
         except FgaError as error:
             error.index = i
             raise
-        if id == GHOST and not checker.c.run.error:
+        if id != NONE and batch.failed < 0:
+            checker.c.run.visited_max = checker.c.run.visited + self._state.visited_max
             batch.answers[i] = ask(&checker.c, node, id)
-        return 0
-
-    cdef object check_objects_over(
-            self, ModelPlan model, object subject, object relation, list items, object context, object contextual_tuples, int64_t instant):
-        """The same over contextual tuples: names are looked up one by one, first among those that only the call knows."""
-        cdef AskerC asker
-        cdef BatchC batch
-        cdef Py_ssize_t i, length = 0
-        cdef Checker checker = self._state.take()
-        cdef Overlay overlay = None
-        cdef Plan plan
-        cdef const char* text
-        cdef int symbol
-        memset(&batch, 0, sizeof(batch))
-        try:
-            overlay = overlay_make(self._state, model, checker.version, contextual_tuples, instant)
-            checker.version = overlay.version
-            self._state.prepare(checker, model, context)
-            text = text_of(subject, &length, "subject")
-            plan = self.asker_slow(model, subject, text, length, &asker, overlay)
-            symbol = relation_find(model, relation)
-            batch_open(&batch, len(items))
-            for i in range(batch.count):
-                try:
-                    text = text_of(items[i], &length, "object")
-                    self.target_slow(model, symbol, relation, items[i], text, length, &asker, &batch.nodes[i], &batch.ids[i], overlay)
-                except FgaError as error:
-                    error.index = i
-                    raise
-            self._state.begin(checker, plan, asker.id, False)
-            with nogil:
-                i = answer_run(&checker.c, &batch, 0, batch.count)
             if checker.c.run.error:
-                raised = kernel_error(checker)
-                raised.index = i - 1
-                raise raised
-            self._state.checks += batch.count
-            return batch_list(&batch)
-        finally:
-            self._state.give(checker)
-            free(batch.texts)
+                batch.failed = i
+        return 0
 
     def batch_check(self, questions, *, context=None, contextual_tuples=(), model_id=None, at_least=None):
         """Answers to many questions, triples or `fgacore.Question`, all of one revision: a BatchResult, in their order.
@@ -357,19 +332,25 @@ cdef class Checks:
         cdef BatchC batch
         cdef Py_ssize_t i, j, first, count
         cdef int64_t instant
+        cdef Version version
+        cdef Overlay overlay = None
         cdef list items, kept = [], apart = []
         cdef dict errors = {}
         cdef object item
         cdef Py_ssize_t length = 0
         items = batch_items(questions, "questions")
         instant = self._writer.tick() if self._state.ticking else 0
-        if given(contextual_tuples):
-            return self.batch_over(self.model_for(model_id, at_least), items, context, contextual_tuples, instant or self._state.now())
         count = len(items)
         memset(&batch, 0, sizeof(batch))
         checker = self._state.take()
+        version = checker.version
         try:
             model = self.model_for(model_id, at_least)
+            if given(contextual_tuples):
+                instant = instant or self._state.now()
+                overlay = overlay_make(self._state, model, version, contextual_tuples, instant)
+                checker.version = overlay.version
+                batch_over(&batch, overlay)
             if context is not None or model.conditions is not None:
                 self._state.prepare(checker, model, context)
             batch_open(&batch, count)
@@ -412,13 +393,13 @@ cdef class Checks:
                 while j < count and batch.subjects[j] == batch.subjects[first]:
                     j += 1
                 if batch.subjects[first] != NULL and not (j - first < BUILD_ITEMS and self.answer_few(checker, model, &batch, first, j)):
-                    self.answer_group(checker, model, items, errors, &batch, first, j)
+                    self.answer_group(checker, model, items, errors, &batch, first, j, overlay)
                 first = j
             if apart and not instant:
                 instant = self._state.now()
             for i in apart:
                 try:
-                    batch.answers[i] = self.answer_question(checker.version, model, items[i], context, [], None, instant)
+                    batch.answers[i] = self.answer_question(version, model, items[i], context, overlay, instant)
                 except FgaError as error:
                     error.index = i
                     errors[i] = error
@@ -428,23 +409,8 @@ cdef class Checks:
             self._state.give(checker)
             free(batch.texts)
 
-    cdef object batch_over(self, ModelPlan model, list items, object context, object contextual_tuples, int64_t instant):
-        """The same over contextual tuples, one question after the other."""
-        cdef Version version = self._state.version
-        cdef Overlay overlay = overlay_make(self._state, model, version, contextual_tuples, instant)
-        cdef list answers = []
-        cdef dict errors = {}
-        for i, item in enumerate(items):
-            try:
-                answers.append(self.answer_question(version, model, item, context, overlay.items, overlay, instant))
-            except FgaError as error:
-                error.index = i
-                errors[i] = error
-                answers.append(False)
-        return BatchResult(answers, errors)
-
     cdef bint answer_question(
-            self, Version version, ModelPlan model, object item, object context, list contextual_tuples, Overlay overlay, int64_t instant) except -1:
+            self, Version version, ModelPlan model, object item, object context, Overlay overlay, int64_t instant) except -1:
         """One question of a batch by itself, its own context over the call's and its own contextual tuples beside the call's."""
         cdef AskerC asker
         cdef Plan plan
@@ -454,7 +420,8 @@ cdef class Checks:
             if item.context is not None:
                 context = item.context if context is None else merged(context, item.context)
             if given(item.contextual_tuples):
-                overlay = overlay_make(self._state, model, version, contextual_tuples + contextual_list(item.contextual_tuples), instant)
+                own = contextual_list(item.contextual_tuples)
+                overlay = overlay_make(self._state, model, version, own if overlay is None else overlay.items + own, instant)
         parts = question_parts(item)
         if overlay is not None:
             return self.check_over(version, model, parts[0], parts[1], parts[2], context, overlay)
@@ -484,7 +451,9 @@ cdef class Checks:
             batch.answers[i] = answer == YES
         return 1
 
-    cdef int answer_group(self, Checker checker, ModelPlan model, list items, dict errors, BatchC* batch, Py_ssize_t first, Py_ssize_t end) except -1:
+    cdef int answer_group(
+            self, Checker checker, ModelPlan model, list items, dict errors, BatchC* batch, Py_ssize_t first, Py_ssize_t end,
+            Overlay overlay) except -1:
         """The questions first..end of a batch, which one subject asks; their own errors go into `errors`."""
         cdef AskerC asker
         cdef Plan plan
@@ -493,7 +462,7 @@ cdef class Checks:
         cdef int answer
         cdef object item
         try:
-            plan = self.asker(model, <object>batch.subjects[first], &asker)
+            plan = self.asker_over(model, <object>batch.subjects[first], &asker, overlay)
         except FgaError as error:
             for i in range(first, end):
                 errors[i] = type(error)(error.message, code=error.code, index=i)
@@ -506,7 +475,7 @@ cdef class Checks:
                 try:
                     self.target_slow(
                         model, batch.symbols[i], item[1], item[2], batch.texts[i], batch.lengths[i], &asker, &batch.nodes[i], &batch.ids[i],
-                        None)
+                        overlay)
                 except FgaError as error:
                     error.index = i
                     errors[i] = error

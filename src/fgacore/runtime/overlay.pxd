@@ -14,6 +14,8 @@ cdef class Overlay:
     cdef readonly Version version
     cdef Resolver resolver       # holds the names that no table of the store has, with their provisional ids
     cdef list items              # hold the texts
+    cdef uint32_t* limits        # how many names each type had before the call's were read, limit_count types; NULL: it knows none of its own
+    cdef uint32_t limit_count
 
     cdef uint32_t find(self, const char* text, uint32_t length) noexcept
 

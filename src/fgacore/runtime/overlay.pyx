@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy
 
 from fgacore.errors import LimitError, RequestError
 from fgacore.kernel.grants cimport NEVER
@@ -21,6 +22,9 @@ cdef enum:
 
 cdef class Overlay:
     """Contextual tuples."""
+
+    def __dealloc__(self):
+        free(self.limits)
 
     cdef uint32_t find(self, const char* text, uint32_t length) noexcept:
         """The id of a name that only the call knows, or NONE."""
@@ -53,14 +57,19 @@ cdef Overlay overlay_make(State state, ModelPlan model, Version version, object 
     cdef Edit edit
     cdef ChangeC* changes
     cdef Py_ssize_t i, count
+    cdef uint32_t types = state.names.type_count
     overlay.items = contextual_list(items)
     overlay.resolver = resolver
     resolver.contextual = True
     count = len(overlay.items)
     changes = <ChangeC*>malloc(sizeof(ChangeC) * <size_t>(count + 1))
-    if changes == NULL:
-        raise MemoryError()
+    overlay.limits = <uint32_t*>malloc(4 * <size_t>(types + 1))
     try:
+        if changes == NULL or overlay.limits == NULL:
+            raise MemoryError()
+        overlay.limit_count = types
+        if types:
+            memcpy(overlay.limits, state.names.places_count, 4 * <size_t>types)
         try:
             for i in range(0, count, FIND_MANY):
                 resolver.resolve_writes(overlay.items, i, min(count, i + FIND_MANY), model, changes)
@@ -68,6 +77,9 @@ cdef Overlay overlay_make(State state, ModelPlan model, Version version, object 
             raise RequestError(
                 f"contextual tuple {error.index}: {error.message}" if error.index is not None else error.message,
                 code="invalid_contextual_tuple") from error
+        if resolver.fresh.count == 0:
+            free(overlay.limits)
+            overlay.limits = NULL
         if count > 1:
             skip_repeats(state, resolver, overlay.items, changes, count)
         edit = Edit.private(version, state.sibling_count)
