@@ -218,7 +218,7 @@ def measure_contextual(
             singles = _one_by_one_with(engine, brought.tuples), one_by_one(engine)
             rows[f"{number:,} of {title}: a check"] = measure(*singles, brought.questions, rounds, must)
             both = partial(texts, contextual_tuples=brought.tuples), texts
-            rows[f"{number:,} of {title}: a batch of {len(listed.objects)} texts"] = measure(*both, listed.objects, rounds, unit=1)
+            rows[f"{number:,} of {title}: a batch of {len(listed.objects)} texts"] = measure(*both, listed.objects, rounds, must, unit=1)
     engine.close()
     return rows
 

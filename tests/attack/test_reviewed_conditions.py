@@ -323,3 +323,24 @@ def test_an_id_that_was_never_given_is_no_name_of_a_contextual_tuple() -> None:
         contextual_tuples=[("user:a", "viewer", "doc:new"), ("user:b", "viewer", "doc:newer")],
     )
     assert found.tolist() == [True, False, False, False]
+
+
+def test_a_mapping_that_writes_while_it_is_written_is_told_that_a_write_is_under_way() -> None:
+    engine, seen = conditioned(NUMBER), []
+
+    class Writes(Mapping[str, Any]):
+        def __iter__(self) -> Iterator[str]:
+            with pytest.raises(StoreError) as caught:
+                engine.write([Tuple("user:b", "viewer", "doc:1", "c")])
+            seen.append(caught.value.code)
+            return iter(["x"])
+
+        def __len__(self) -> int:
+            return 1
+
+        def __getitem__(self, key: str) -> int:
+            return 1
+
+    engine.write([Tuple("user:a", "viewer", "doc:0", "c", Writes())])
+    assert set(seen) == {"busy"}
+    assert [item.subject for item in engine.read()] == ["user:a"]
