@@ -1,6 +1,7 @@
-"""Everything in turn, as `make bench` does it: scenarios and sweeps, the comparison, conditions, threads and writes, then one summary and its plots.
+"""Everything in turn, as `make bench` does it: scenarios and sweeps, the comparison, conditions, lists, threads and writes, then one
+summary and its plots.
 
-    python -m benchmarks [--named] [--openfga URL] [--tuples-max 1000000] [--only scenarios,sweeps,compare,conditions,threads]
+    python -m benchmarks [--named] [--openfga URL] [--tuples-max 1000000] [--only scenarios,sweeps,compare,conditions,lists,threads]
 
 Each part is a process of its own, so that none inherits another's memory. Results go to benchmarks/results/.
 """
@@ -14,7 +15,7 @@ import sys
 
 from .machine import RESULTS, ROOT
 
-PARTS = ("scenarios", "sweeps", "compare", "conditions", "threads")
+PARTS = ("scenarios", "sweeps", "compare", "conditions", "lists", "threads")
 
 
 def main() -> None:
@@ -32,8 +33,9 @@ def main() -> None:
         if part in options.only:
             own = [f"--benchmark-json={RESULTS / f'{part}.json'}", f"--tuples-max={options.tuples_max}", f"benchmarks/test_{part}.py"]
             run("pytest", "-q", "-p", "no:cacheprovider", "--benchmark-quiet", *engines, *own)
-    named = {"compare": engines, "conditions": ["--named"] * options.named}
-    for part in ("compare", "conditions", "threads"):
+    only = ["--named"] * options.named
+    named = {"compare": engines, "conditions": only, "lists": only}
+    for part in ("compare", "conditions", "lists", "threads"):
         if part in options.only:
             run(f"benchmarks.{part}", "--json", str(RESULTS / f"{part}.json"), *named.get(part, ()))
     run("benchmarks.report")

@@ -2,8 +2,8 @@
 
     python -m benchmarks.report [--results DIR] [--reference] [--docs docs/performance.md]
 
-Reads scenarios.json, sweeps.json, compare.json, conditions.json and threads.json of the results, as far as they are there, and writes
-summary.json beside them. `--reference` also puts it where the repository keeps one such file, from which the plots of the documentation are
+Reads scenarios.json, sweeps.json, compare.json, conditions.json, lists.json and threads.json of the results, as far as they are there, and
+writes summary.json beside them. `--reference` also puts it where the repository keeps one such file, from which the plots of the documentation are
 drawn. `--docs` writes the tables between the markers `<!-- measured: NAME -->` and `<!-- end -->` of a page, and nothing else of it.
 """
 
@@ -15,6 +15,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from .lists import GROUPS as LISTS
 from .machine import RESULTS, line
 from .scenarios import SHAPES
 
@@ -47,7 +48,7 @@ def rank(name: str) -> tuple[int, str]:
 def collect(results: Path) -> Summary:
     """One summary of what the folder holds. Times are nanoseconds a check, rounded to tenths."""
     summary: Summary = {}
-    for name in ("conditions", "threads", "compare", "scenarios", "sweeps"):  # the last one's facts stand
+    for name in ("conditions", "lists", "threads", "compare", "scenarios", "sweeps"):  # the last one's facts stand
         path = results / f"{name}.json"
         if not path.exists():
             continue
@@ -56,7 +57,7 @@ def collect(results: Path) -> Summary:
         if name in ("scenarios", "sweeps"):
             summary |= {part: value for part, value in _benchmarks(found["benchmarks"]).items() if value}
         else:
-            summary |= {key: _rounded(found[key]) for key in ("compare", "named", "conditions", "threads", "writes") if key in found}
+            summary |= {key: _rounded(found[key]) for key in ("compare", "named", "conditions", "lists", "threads", "writes") if key in found}
     return summary
 
 
@@ -122,6 +123,8 @@ def tables(summary: Summary) -> dict[str, str]:
         made["named"] = _table(["shape", "engine", "single, us | x fgacore", "batch of 500, us a check | x fgacore", "load, s"], rows)
     if summary.get("conditions"):
         made["conditions"] = "\n\n".join(_conditions(group, rows) for group, rows in summary["conditions"].items() if rows)
+    if summary.get("lists"):
+        made["lists"] = "\n\n".join(_lists(group, rows) for group, rows in summary["lists"].items() if rows)
     if "threads" in summary:
         counts = list(next(iter(summary["threads"].values())))
         rows = [
@@ -177,6 +180,16 @@ def _conditions(group: str, rows: dict[str, dict[str, Any]]) -> str:
     for name, row in rows.items():
         must = f"{row['must']}: {'held' if row['holds'] else 'not held'}" if "must" in row else ""
         made.append([name, _number(row["ns"]), _number(row["beside"]), f"{row['x']:,.2f}", "" if theirs else f"{row['more_us']:,.2f}", must])
+    return _table(head, made)
+
+
+def _lists(group: str, rows: dict[str, dict[str, Any]]) -> str:
+    head = [group, "fgacore, us", f"{LISTS[group]}, us", "x", "ns an item", "must"]
+    made = []
+    for name, row in rows.items():
+        must = f"{row['must']}: {'held' if row['holds'] else 'not held'}" if "must" in row else ""
+        item = f"{row['item_ns']:.1f}" if "item_ns" in row else ""
+        made.append([name, _number(row["us"]), _number(row["beside"]), f"{row['x']:,.2f}", item, must])
     return _table(head, made)
 
 

@@ -2,8 +2,9 @@
 
 A suite or a property is written once against `Adapter` and run over each of them. `ask` gives for every path one answer for each question,
 in order: a bool, `Refused` with the code of the error, or None where this path has no way to ask it. An expected `Refused` has every code
-that is right; `REFUSED` has none, and any will do.
-An adapter compares nothing and holds no expectation of its own, but for what only ids can say (see `EngineAdapter`).
+that is right; `REFUSED` has none, and any will do. `list_objects` and `list_subjects` give for every path what it lists, or `Refused`.
+An adapter compares nothing and holds no expectation of its own, but for what only ids can say (see `EngineAdapter`), and that what a list is
+in its several forms is one and the same.
 """
 
 from __future__ import annotations
@@ -25,23 +26,34 @@ from fgacore.language.model import Model
 from oracle import Oracle, Stored, Unanswerable
 
 __all__ = [
+    "OBJECT_PATHS",
     "PATHS",
     "REFUSED",
+    "SUBJECT_PATHS",
     "Adapter",
     "Answer",
     "EngineAdapter",
+    "Listed",
+    "Listing",
+    "ObjectsQuestion",
     "OracleAdapter",
     "Question",
     "Refused",
+    "SubjectsQuestion",
     "Triple",
     "differences",
     "given",
     "instant",
     "oracle_answer",
+    "oracle_objects",
+    "oracle_subjects",
 ]
 
 Triple = tuple[str, str, str]
 PATHS = ("check", "check_objects", "batch_check", "batch_each", "check_ids")
+OBJECT_PATHS = ("list_objects", "list_objects, report", "filter_objects", "reach")
+SUBJECT_PATHS = ("list_subjects", "list_subjects, report")
+FIRST_ID_OF_A_CALL = 1 << 31  # names that only contextual tuples have get ids from here on
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -75,6 +87,41 @@ class Question(NamedTuple):
         return text + (f" with {list(self.contextual_tuples)}" if self.contextual_tuples else "")
 
 
+class ObjectsQuestion(NamedTuple):
+    """What of this type may the subject, as the relation; in this context, and were these tuples stored?"""
+
+    subject: str
+    relation: str
+    type: str
+    context: Mapping[str, Any] | None = None
+    contextual_tuples: Sequence[Stored | Triple] = ()
+
+
+class SubjectsQuestion(NamedTuple):
+    """Who of this kind (`user` or `team#member`) may, as the relation, on the object; in this context, and were these tuples stored?"""
+
+    object: str
+    relation: str
+    kind: str
+    context: Mapping[str, Any] | None = None
+    contextual_tuples: Sequence[Stored | Triple] = ()
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What a list says, sorted; what is there twice stays twice. None where the path has no word for it.
+
+    `items` of subjects have the wildcard among them where it holds, as OpenFGA lists it.
+    """
+
+    items: tuple[str, ...]
+    undetermined: tuple[str, ...] | None = None
+    excluded: tuple[str, ...] | None = None
+
+
+Listing = Listed | Refused | None
+
+
 class Adapter(Protocol):
     """A store of tuples under a sequence of models; the newest model answers, at the instant `now` (microseconds since the epoch)."""
 
@@ -87,6 +134,10 @@ class Adapter(Protocol):
     def delete(self, tuples: Iterable[Triple]) -> None: ...
 
     def ask(self, questions: Sequence[Question]) -> dict[str, list[Answer]]: ...
+
+    def list_objects(self, question: ObjectsQuestion) -> dict[str, Listing]: ...
+
+    def list_subjects(self, question: SubjectsQuestion) -> dict[str, Listing]: ...
 
     def close(self) -> None: ...
 
@@ -149,6 +200,15 @@ class OracleAdapter:
         self._time = max(self._time, self.now)
         return {"oracle": [oracle_answer(self.oracle, question, self._time) for question in questions]}
 
+    def list_objects(self, question: ObjectsQuestion) -> dict[str, Listing]:
+        """As asked for without a report: an error where anything is in doubt."""
+        self._time = max(self._time, self.now)
+        return {"oracle": oracle_objects(self.oracle, question, self._time)[0]}
+
+    def list_subjects(self, question: SubjectsQuestion) -> dict[str, Listing]:
+        self._time = max(self._time, self.now)
+        return {"oracle": oracle_subjects(self.oracle, question, self._time)[0]}
+
     def close(self) -> None:
         pass
 
@@ -161,6 +221,27 @@ def oracle_answer(oracle: Oracle, question: Question, at: int | None = None) -> 
         return Refused(error.codes)
     except RequestError as error:
         return Refused(frozenset({error.code}))
+
+
+def oracle_objects(oracle: Oracle, question: ObjectsQuestion, at: int | None = None) -> tuple[Listing, Listing]:
+    """What the oracle lists, where nobody asks it to report, and where somebody does."""
+    try:
+        found = oracle.list_objects(*question, at)
+    except RequestError as error:
+        return _refused(error), _refused(error)
+    report = Listed(tuple(sorted(found.definite)), tuple(sorted(found.undetermined)))
+    return Refused(found.codes) if found.undetermined else report, report
+
+
+def oracle_subjects(oracle: Oracle, question: SubjectsQuestion, at: int | None = None) -> tuple[Listing, Listing]:
+    """The same of subjects."""
+    try:
+        found = oracle.list_subjects(*question, at)
+    except RequestError as error:
+        return _refused(error), _refused(error)
+    items = (*found.subjects, *([f"{question.kind}:*"] if found.wildcard else []))
+    report = Listed(tuple(sorted(items)), tuple(sorted(found.undetermined)), tuple(sorted(found.excluded)))
+    return Refused(found.met) if found.met else report, report
 
 
 class EngineAdapter:
@@ -177,7 +258,13 @@ class EngineAdapter:
 
     def __init__(self) -> None:
         self.now = 0
-        self.engine = fgacore.open(":memory:", clock=lambda: instant(self.now))
+        self._time = 0  # the latest that the engine has seen: its time never goes back
+        self.engine = fgacore.open(":memory:", clock=self._clock)
+        self._reached: tuple[str, fgacore.Reach] | None = None  # the latest, and what was asked: the next question often wants the same
+
+    def _clock(self) -> datetime:
+        self._time = max(self._time, self.now)
+        return instant(self.now)
 
     def write_model(self, source: str | Path | dict[str, Any]) -> str:
         return self.engine.write_model(source)
@@ -203,6 +290,104 @@ class EngineAdapter:
         }
         options = {} if model_id is None else {"model_id": model_id}
         return {path: ways[path](questions, options) for path in paths}
+
+    def list_objects(
+        self,
+        question: ObjectsQuestion,
+        model_id: str | None = None,
+        paths: Sequence[str] = OBJECT_PATHS,
+        candidates: Sequence[str] | None = None,
+    ) -> dict[str, Listing]:
+        """What each of these paths lists, asked in this order. `candidates` are what is filtered; without any, that path has no answer."""
+        options: dict[str, Any] = {} if model_id is None else {"model_id": model_id}
+        subject, relation, type_name = question[:3]
+        brought = _surroundings(Question(subject, relation, "", *question[3:]))
+
+        def listed(mode: str) -> Listed:
+            found = self.engine.list_objects(subject, relation, type_name, on_missing_context=mode, **brought, **options)
+            assert (found.subject, found.relation, found.type) == (subject, relation, type_name)
+            assert (found.revision, found.instant) == (self.engine.revision, instant(self._time))
+            definite, undetermined = self._names(found), self._names(found.undetermined)
+            for name in candidates or ():
+                assert (name in found, name in found.undetermined) == (name in definite, name in undetermined), name
+            return Listed(tuple(sorted(definite)), tuple(sorted(undetermined)))
+
+        def filtered() -> Listing:
+            if candidates is None:
+                return None
+            rest, refused = list(candidates), set[str]()
+            while True:
+                try:
+                    kept = self.engine.filter_objects(subject, relation, rest, **brought, **options)
+                    break
+                except RequestError as error:
+                    if error.index is None:
+                        raise
+                    refused.add(rest.pop(error.index))
+            assert kept == [name for name in rest if name in kept], f"{kept} is not in the order of {rest}, or has lost what is there twice"
+            return Listed(tuple(sorted(set(kept))), tuple(sorted(refused)))
+
+        def reached() -> Listing:
+            key = repr((subject, model_id, question[3:], self.engine.revision, self.now))
+            if self._reached is None or self._reached[0] != key:
+                self._reached = key, self.engine.reach(subject, **brought, **options)
+            reach, pair = self._reached[1], (type_name, relation)
+            definite, conditional = (tuple(sorted(self._names(part[pair]))) if pair in part else () for part in (reach.definite, reach.conditional))
+            assert (reach.subject, reach.revision, reach.instant) == (subject, self.engine.revision, instant(self._time))
+            assert reach.counts.get(pair, (0, 0)) == (len(definite), len(conditional))
+            assert not conditional or (not reach.complete and reach.conditions[pair])
+            return Listed(definite, conditional)
+
+        ways = {
+            "list_objects": lambda: listed("raise"),
+            "list_objects, report": lambda: listed("report"),
+            "filter_objects": filtered,
+            "reach": reached,
+        }
+        return {path: _listing(ways[path]) for path in paths}
+
+    def list_subjects(self, question: SubjectsQuestion, model_id: str | None = None, paths: Sequence[str] = SUBJECT_PATHS) -> dict[str, Listing]:
+        """What each of these paths lists, asked in this order."""
+        options: dict[str, Any] = {} if model_id is None else {"model_id": model_id}
+        object_name, relation, kind = question[:3]
+        brought = _surroundings(Question("", relation, object_name, *question[3:]))
+
+        def listed(mode: str) -> Listed:
+            found = self.engine.list_subjects(object_name, relation, kind, on_missing_context=mode, **brought, **options)
+            every = [*found.subjects, *([f"{kind}:*"] if found.wildcard else [])]
+            assert (found.revision, found.instant) == (self.engine.revision, instant(self._time))
+            assert sorted(found.to_list()) == sorted(every) == sorted(found)
+            assert len(found) == len(every)
+            assert all(name in found for name in every)
+            assert not any(name in found for name in (*found.excluded, *found.undetermined))
+            return Listed(tuple(sorted(every)), tuple(sorted(found.undetermined)), tuple(sorted(found.excluded)))
+
+        ways = {"list_subjects": lambda: listed("raise"), "list_subjects, report": lambda: listed("report")}
+        return {path: _listing(ways[path]) for path in paths}
+
+    def list_relations(self, question: Question, model_id: str | None = None) -> list[str] | Refused:
+        """The relations of the question's object that its subject has; the question's own relation plays no part."""
+        options: dict[str, Any] = {} if model_id is None else {"model_id": model_id}
+        try:
+            return self.engine.list_relations(question.subject, question.object, **_surroundings(question), **options)
+        except RequestError as error:
+            return _refused(error)
+
+    def _names(self, found: fgacore.ObjectSet) -> list[str]:
+        """The names in a set, which is the same in all its forms."""
+        names = list(found)
+        ids = found.ids
+        assert len(found) == len(names) == len(set(names))
+        assert names == found.to_list()
+        assert all(name in found for name in names)
+        assert f"{found.type}:never-seen" not in found
+        assert ids.dtype == numpy.uint32
+        assert ids.tolist() == sorted(set(ids.tolist())) == list(found.bitmap)
+        known = ids[ids < FIRST_ID_OF_A_CALL]
+        texts = self.engine.names(found.type, known)
+        assert [f"{found.type}:{text}" for text in texts] == names[: len(known)]
+        assert self.engine.ids(found.type, [text for text in texts if text is not None]).tolist() == known.tolist()
+        return names
 
     def close(self) -> None:
         self.engine.close()
@@ -374,6 +559,13 @@ def _ask_all(
             continue
         yield from zip(rest, answers, strict=True)
         return
+
+
+def _listing(ask: Callable[[], Listing]) -> Listing:
+    try:
+        return ask()
+    except RequestError as error:
+        return _refused(error)
 
 
 def _refused(error: RequestError) -> Refused:

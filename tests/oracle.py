@@ -26,7 +26,7 @@ from fgacore.errors import RequestError
 from fgacore.language.model import ComputedUserset, Difference, Intersection, Model, Restriction, Rewrite, This, TupleToUserset, Union
 from oracle_conditions import Failed, convert, holds
 
-__all__ = ["Atom", "Facts", "Key", "Oracle", "Stored", "Unanswerable", "Value"]
+__all__ = ["Atom", "Facts", "Key", "ObjectList", "Oracle", "Stored", "SubjectList", "Unanswerable", "Value"]
 
 Atom = tuple[str, str]  # (relation, object)
 Key = tuple[str, str, str]  # (subject, relation, object): two tuples with the same key are the same tuple
@@ -49,6 +49,35 @@ class Unanswerable(RequestError):
     def __init__(self, codes: frozenset[str]) -> None:
         super().__init__("the answer hangs on conditions that failed", code=min(codes))
         self.codes = codes
+
+
+@dataclass(frozen=True)
+class ObjectList:
+    """The objects for which the check is true, and those for which it is an error. `codes` has those of every condition that failed anywhere.
+
+    A list that is not asked to report is an error where any is undetermined.
+    """
+
+    definite: frozenset[str]
+    undetermined: frozenset[str]
+    codes: frozenset[str]
+
+
+@dataclass(frozen=True)
+class SubjectList:
+    """Who has a relation on an object, of one kind of subject.
+
+    Of plain subjects without the wildcard, and of usersets: every one for which the check is true. Beside the wildcard, only those of them that
+    are explicit, see `Oracle.explicit`; `excluded` are those that some tuple mentions and for which the check is not true.
+    `undetermined` are those for which the check is an error. `met` has the codes of every condition that failed on the way down from the object,
+    whether an answer hangs on it or not: with any of them, a list that is not asked to report is an error.
+    """
+
+    subjects: frozenset[str]
+    wildcard: bool
+    excluded: frozenset[str]
+    undetermined: frozenset[str]
+    met: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -83,7 +112,9 @@ class Facts:
     parents: dict[Atom, list[tuple[Subject, Value]]] = field(default_factory=lambda: defaultdict(list))  # those whose subject is a plain object
     objects: set[str] = field(default_factory=set)  # every object that one of them mentions, on either side
     codes: set[str] = field(default_factory=set)  # of the conditions that failed
+    failures: dict[Atom, set[str]] = field(default_factory=lambda: defaultdict(set))  # the same, by where the tuples are
     solutions: dict[str, Solution] = field(default_factory=dict)  # by the text of the subject
+    explicit: dict[str, set[Atom]] = field(default_factory=dict)  # likewise
 
     def add(self, stored: Stored, value: Value) -> None:
         subject, atom = _subject(stored.subject), (stored.relation, stored.object)
@@ -100,6 +131,13 @@ class Solution:
 
     values: dict[Atom, Value]
     best: set[Atom]
+
+    def true(self, relation: str, name: str) -> bool:
+        return self.values[relation, name] is Value.TRUE
+
+    def error(self, relation: str, name: str) -> bool:
+        """Whether the answer hangs on conditions that failed."""
+        return self.values[relation, name] is Value.UNDEFINED and (relation, name) in self.best
 
 
 @dataclass(frozen=True)
@@ -164,10 +202,9 @@ class Oracle:
         """Whether the subject has the relation on the object: true, and not merely undefined. Unanswerable where that hangs on what failed."""
         facts = self.facts(context, contextual_tuples, at)
         solution = self._answer(subject, relation, object, facts)
-        value = solution.values[relation, object]
-        if value is Value.UNDEFINED and (relation, object) in solution.best:
+        if solution.error(relation, object):
             raise Unanswerable(frozenset(facts.codes))
-        return value is Value.TRUE
+        return solution.true(relation, object)
 
     def value(
         self,
@@ -189,6 +226,152 @@ class Oracle:
         if not asking.wildcard and asking.object not in facts.objects:
             values |= self.solve(asking, {asking.object}, facts).values
         return {(relation, name) for (relation, name), value in values.items() if value is Value.TRUE and ":" not in relation}
+
+    # The lists
+
+    def list_objects(
+        self,
+        subject: str,
+        relation: str,
+        type: str,
+        context: Mapping[str, Any] | None = None,
+        contextual_tuples: Sequence[Stored | Key] = (),
+        at: int | None = None,
+    ) -> ObjectList:
+        """Every object of the type for which the check is true, and those for which it is an error."""
+        asking = self._valid_subject(subject)
+        self._refuse_unknown(type, relation)
+        facts = self.facts(context, contextual_tuples, at)
+        objects = facts.objects | {asking.object} if asking.relation else facts.objects  # a userset is in itself, mentioned or not
+        solution = self._solution(asking, facts) if objects == facts.objects else self.solve(asking, objects, facts)
+        names = [name for name in objects if _type(name) == type]
+        return ObjectList(
+            frozenset(name for name in names if solution.true(relation, name)),
+            frozenset(name for name in names if solution.error(relation, name)),
+            frozenset(facts.codes),
+        )
+
+    def list_subjects(
+        self,
+        object: str,
+        relation: str,
+        kind: str,
+        context: Mapping[str, Any] | None = None,
+        contextual_tuples: Sequence[Stored | Key] = (),
+        at: int | None = None,
+    ) -> SubjectList:
+        """Every subject of the kind (`user` or `team#member`) that has the relation on the object, and who is in doubt or left out."""
+        type_name, hash_sign, member = kind.partition("#")
+        self._refuse_unknown(type_name, member if hash_sign else None)
+        self._valid_object(object, relation)
+        facts = self.facts(context, contextual_tuples, at)
+        names = [name for name in facts.objects | {object} if _type(name) == type_name]
+
+        def solution(subject: str) -> Solution:
+            """A plain subject may be the object itself, which no tuple need mention."""
+            asking = _subject(subject)
+            return self._solution(asking, facts) if object in facts.objects else self.solve(asking, {object}, facts)
+
+        candidates = {f"{name}{hash_sign}{member}" for name in names}
+        true = {subject for subject in candidates if solution(subject).true(relation, object)}
+        errors = {subject for subject in candidates if solution(subject).error(relation, object)}
+        wildcard, excluded = False, set[str]()
+        if not hash_sign:
+            everyone = solution(f"{type_name}:*")
+            wildcard = everyone.true(relation, object)
+            if everyone.error(relation, object):
+                errors.add(f"{type_name}:*")
+            if wildcard:
+                excluded = candidates - true - errors
+                for subject in true - facts.explicit.keys():
+                    facts.explicit[subject] = self.explicit(_subject(subject), facts)
+                true = {subject for subject in true if (relation, object) in facts.explicit[subject]}
+        return SubjectList(frozenset(true), wildcard, frozenset(excluded), frozenset(errors), frozenset(self._met(object, relation, facts)))
+
+    def _met(self, name: str, relation: str, facts: Facts) -> set[str]:
+        """The codes of all that failed among the tuples that lead down from the object."""
+        codes: set[str] = set()
+        seen: set[Atom] = set()
+        rest = [(relation, name)]
+
+        def walk(rewrite: Rewrite, relation: str, name: str) -> None:
+            match rewrite:
+                case This():
+                    codes.update(facts.failures.get((relation, name), ()))
+                    rest.extend((str(userset.relation), userset.object) for userset, _ in facts.usersets.get((relation, name), ()))
+                case ComputedUserset():
+                    rest.append((rewrite.relation, name))
+                case TupleToUserset():
+                    codes.update(facts.failures.get((rewrite.tupleset, name), ()))
+                    rest.extend((rewrite.relation, parent.object) for parent, _ in facts.parents.get((rewrite.tupleset, name), ()))
+                case Union() | Intersection():
+                    for child in rewrite.children:
+                        walk(child, relation, name)
+                case Difference():
+                    walk(rewrite.base, relation, name)
+                    walk(rewrite.subtract, relation, name)
+
+        while rest:
+            relation, name = rest.pop()
+            rule = self._rules[_type(name)].get(relation)
+            if rule is not None and (relation, name) not in seen:
+                seen.add((relation, name))
+                walk(rule.rewrite, rule.relation, name)
+        return codes
+
+    def explicit(self, asking: Subject, facts: Facts) -> set[Atom]:
+        """The atoms at which the plain subject is explicit: what the tuples say of it there is about itself, not merely about everyone.
+
+        By its value (true or not) it is then an explicit have or an explicit has-not; where it is not explicit, it is as everyone is.
+        - Direct: a stored tuple names it, or it is explicit in a userset, as in a union.  Computed: as the relation.  From parents: as a union.
+        - Union: it is an explicit have in an operand; or it is not in the union, and an explicit has-not in an operand.
+        - Intersection: it is in the intersection, and an explicit have in an operand; or it is an explicit has-not in an operand.
+        - But not: it is explicit in the base; or it is explicit in what is subtracted, and the base may hold for everyone. So an explicit has-not
+          of what is subtracted is an explicit have under a wildcard, and an explicit have there an explicit has-not.
+        Through a cycle nobody becomes explicit that is not so otherwise.
+
+        Whoever has another answer than everyone is explicit: so a list of the explicit haves and the wildcard leaves nobody out.
+        """
+        values, everyone = self._solution(asking, facts).values, self._solution(_subject(f"{asking.type}:*"), facts).values
+        everyone_asking = _subject(f"{asking.type}:*")
+        found: set[Atom] = set()
+
+        def value(rewrite: Rewrite, relation: str, name: str) -> bool:
+            return self._expression(rewrite, relation, name, asking, facts, values, values, Value.UNDEFINED) is Value.TRUE
+
+        def any_of(atoms: Iterable[Atom], there: bool) -> bool:
+            """As in a union: an explicit have of one of these; or an explicit has-not, where the whole does not hold."""
+            return any(atom in found and (values[atom] is Value.TRUE or not there) for atom in atoms)
+
+        def said(rewrite: Rewrite, relation: str, name: str) -> bool:
+            here = value(rewrite, relation, name)
+            match rewrite:
+                case This():
+                    named = asking.text in facts.by_subject.get((relation, name), {})
+                    usersets = [(str(userset.relation), userset.object) for userset, _ in facts.usersets.get((relation, name), ())]
+                    return named or any_of(usersets, here)
+                case ComputedUserset():
+                    return (rewrite.relation, name) in found
+                case TupleToUserset():
+                    return any_of([(rewrite.relation, parent.object) for parent, _ in facts.parents.get((rewrite.tupleset, name), ())], here)
+                case Union():
+                    return any(said(child, relation, name) and (value(child, relation, name) or not here) for child in rewrite.children)
+                case Intersection():
+                    return any(said(child, relation, name) and value(child, relation, name) is here for child in rewrite.children)
+                case Difference(subtract=ComputedUserset(relation=subtracted)):
+                    base = self._expression(rewrite.base, relation, name, everyone_asking, facts, everyone, everyone, Value.UNDEFINED)
+                    return said(rewrite.base, relation, name) or ((subtracted, name) in found and base is not Value.FALSE)
+            raise AssertionError(rewrite)
+
+        while True:
+            more = set()
+            for relation, name in values.keys() - found:
+                rule = self._rules[_type(name)][relation]
+                if said(rule.rewrite, rule.relation, name):
+                    more.add((relation, name))
+            if not more:
+                return found
+            found |= more
 
     def _answer(self, subject: str, relation: str, object: str, facts: Facts) -> Solution:
         asking = self._valid_subject(subject)
@@ -228,6 +411,7 @@ class Oracle:
                     facts.add(stored, Value.TRUE)
             except Failed as failed:
                 facts.codes.add(failed.code)
+                facts.failures[stored.relation, stored.object].add(failed.code)
                 facts.add(stored, Value.UNDEFINED)
         return facts
 
@@ -279,6 +463,20 @@ class Oracle:
         if asking.text == f"{name}#{relation}":  # a userset is in its own relation, whatever the rewrite
             return Value.TRUE
         rule = self._rules[_type(name)][relation]
+        return self._expression(rule.rewrite, rule.relation, name, asking, facts, values, assumed, failed)
+
+    def _expression(
+        self,
+        rewrite: Rewrite,
+        relation: str,
+        name: str,
+        asking: Subject,
+        facts: Facts,
+        values: dict[Atom, Value],
+        assumed: dict[Atom, Value],
+        failed: Value,
+    ) -> Value:
+        """The value of an expression on an object. `relation` is the one whose tuples `This` means."""
 
         def through(relation: str | None, subject: Subject, there: Value) -> Value:
             """What a tuple gives whose subject is an object or a userset. A parent whose type lacks the relation has no such atom: nothing."""
@@ -286,10 +484,10 @@ class Oracle:
 
         def direct() -> Value:
             """What the tuples on a relation give: to the subject they name, to all plain subjects of a type, to who is in a userset."""
-            by_subject = facts.by_subject.get((rule.relation, name), {})
+            by_subject = facts.by_subject.get((relation, name), {})
             names = [asking.text, f"{asking.type}:*"] if asking.plain else [asking.text]
             found = [_there(by_subject[text], failed) for text in names if text in by_subject]
-            found += [through(userset.relation, userset, there) for userset, there in facts.usersets.get((rule.relation, name), ())]
+            found += [through(userset.relation, userset, there) for userset, there in facts.usersets.get((relation, name), ())]
             return max(found, default=Value.FALSE)
 
         def evaluate(rewrite: Rewrite) -> Value:
@@ -309,7 +507,7 @@ class Oracle:
                     return min(evaluate(rewrite.base), assumed[subtracted, name].negated())
             raise AssertionError(rewrite)
 
-        return evaluate(rule.rewrite)
+        return evaluate(rewrite)
 
     # The model
 

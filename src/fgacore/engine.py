@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from collections import deque
@@ -16,13 +17,16 @@ from fgacore.language import load
 from fgacore.language.compile import Compiler, Kind, SymbolTable
 from fgacore.language.conditions import compile_conditions
 from fgacore.language.model import Model
-from fgacore.limits import CHANGES_KEPT_MAX, STORE_RELATIONS_MAX, STORE_TYPES_MAX
+from fgacore.limits import CHANGES_KEPT_MAX, CONTEXTUAL_TUPLES_MAX, STORE_RELATIONS_MAX, STORE_TYPES_MAX
 from fgacore.results import Change, Stats
-from fgacore.runtime.checks import Checks
 from fgacore.runtime.clock import moment_of
 from fgacore.runtime.conditions import Conditions
 from fgacore.runtime.context import unpack
+from fgacore.runtime.expand import expand
+from fgacore.runtime.lists import Lists
+from fgacore.runtime.reach import Reach, reach
 from fgacore.runtime.state import State
+from fgacore.runtime.subjects import SubjectSet, list_subjects
 from fgacore.runtime.ulid import UlidSource
 from fgacore.tuples import Triple, Tuple
 
@@ -48,7 +52,7 @@ def open(path: str | os.PathLike[str] = ":memory:", *, clock: Clock | None = Non
     return Engine(State(SymbolTable(), clock))
 
 
-class Engine(Checks):
+class Engine(Lists):
     """One store, open in this process. Thread-safe: readers never block; writes take turns. Use it as a context manager, or close it."""
 
     def __init__(self, state: State) -> None:
@@ -233,6 +237,61 @@ class Engine(Checks):
         found = self._state.name_table.find(parts[3].encode())
         return None if found is None else found[1]
 
+    # ---- lists; of objects: runtime/lists.pyx ----
+
+    def list_subjects(
+        self,
+        object: str,
+        relation: str,
+        subject_type: str,
+        *,
+        context: Mapping[str, Any] | None = None,
+        contextual_tuples: Iterable[Tuple | Triple] = (),
+        on_missing_context: Literal["raise", "report"] = "raise",
+        model_id: str | None = None,
+        at_least: int | None = None,
+    ) -> SubjectSet:
+        """Every subject of a kind, `user` or `team#member`, that holds `relation` on `object`: a SubjectSet. Complete, at one revision.
+
+        Where a condition met on the way fails it raises RequestError; with on_missing_context="report" those on whom that depends are in
+        `.undetermined`.
+        """
+        return list_subjects(
+            self,
+            object,
+            relation,
+            subject_type,
+            context=context,
+            contextual_tuples=_once(contextual_tuples),
+            on_missing_context=on_missing_context,
+            model_id=model_id,
+            at_least=at_least,
+        )
+
+    def expand(
+        self,
+        object: str,
+        relation: str,
+        *,
+        contextual_tuples: Iterable[Tuple | Triple] = (),
+        model_id: str | None = None,
+        at_least: int | None = None,
+    ) -> dict[str, Any]:
+        """How `relation` on `object` comes about, one level deep, as OpenFGA's Expand gives it. Conditions are not evaluated."""
+        return expand(self, object, relation, contextual_tuples=_once(contextual_tuples), model_id=model_id, at_least=at_least)
+
+    def reach(
+        self,
+        subject: str,
+        *,
+        context: Mapping[str, Any] | None = None,
+        contextual_tuples: Iterable[Tuple | Triple] = (),
+        model_id: str | None = None,
+        at_least: int | None = None,
+    ) -> Reach:
+        """All that `subject` can do, its blast radius: the exact set of objects for every type and relation that it can hold, at one revision."""
+        return reach(self, subject, context=context, contextual_tuples=_once(contextual_tuples), model_id=model_id, at_least=at_least)
+
     def changes(self, since: int = 0) -> list[Change]:
         """What was recorded after revision `since`: every model, and the writes that named an actor or a reason, the newest 100,000 of them."""
         if not isinstance(since, int):
@@ -281,6 +340,13 @@ class Engine(Checks):
     def _refuse_option(name: str, value: object, *options: str) -> None:
         if value not in options:
             raise RequestError(f"{name} is {' or '.join(map(quote, options))}")
+
+
+def _once(items: Any) -> Any:
+    """Contextual tuples that are read more than once, read once from the caller; what they are is for the reader to say."""
+    if isinstance(items, Iterator):
+        return list(itertools.islice(items, CONTEXTUAL_TUPLES_MAX + 1))
+    return items
 
 
 def _list(items: Iterable[Triple | Tuple], what: str) -> list[Triple | Tuple]:

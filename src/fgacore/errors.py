@@ -149,6 +149,8 @@ CODES: dict[str, type[FgaError]] = {
     "context_missing": RequestError,
     "condition_failed": RequestError,
     "invalid_contextual_tuple": RequestError,
+    "sets_differ": RequestError,
+    "extra_missing": RequestError,
     "not_supported": RequestError,
     "limit_exceeded": LimitError,
     "store_unavailable": StoreError,

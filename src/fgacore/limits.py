@@ -32,6 +32,7 @@ WRITE_TUPLES_MAX = 10_000_000  # in one call
 
 # Questions.
 BATCH_ITEMS_MAX = 10_000_000  # in one call
+LIST_WORK_MAX = 2_000_000_000  # tuples looked at for one list: a list is never cut short, it is whole or an error
 CONTEXTUAL_TUPLES_MAX = 10_000  # of one question; OpenFGA takes 100
 CHECK_WORK_MAX = 50_000_000  # tuples looked at for one question, so that one question is seconds, never minutes
 

@@ -25,8 +25,9 @@ def failing_with(error: FgaError, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_help_names_every_verb_with_a_line_on_each() -> None:
     output = CliRunner().invoke(main, ["--help"]).output
+    width = max(map(len, main.commands))
     for name, command in main.commands.items():
-        assert f"  {name}  {command.get_short_help_str(limit=200)}" in output
+        assert f"  {name:{width}}  {command.get_short_help_str(limit=200)}" in output
 
 
 def test_version_is_that_of_the_distribution() -> None:

@@ -142,8 +142,10 @@ def test_output_is_plain_when_it_is_no_terminal(run: Result) -> None:
 
 
 def test_table_fits_a_terminal_of_80_columns(run: Result) -> None:
-    table = run.output[run.output.index("subject ") : run.output.index("An agent loop")]
-    assert max(len(line.rstrip()) for line in table.splitlines()) <= 80
+    tables = (("subject ", "An agent loop"), ("type ", "What to try next"))
+    for begin, end in tables:
+        table = run.output[run.output.index(begin) : run.output.index(end)]
+        assert max(len(line.rstrip()) for line in table.splitlines() if "difference" not in line) <= 80
 
 
 def test_printed_count_is_the_recomputed_one(run: Result, tuples: list[helpdesk.Triple], questions: list[helpdesk.Triple]) -> None:
@@ -162,7 +164,7 @@ def test_times_are_printed_and_consistent(run: Result) -> None:
 
 
 def test_last_lines_say_what_to_try_next(run: Result) -> None:
-    assert "What to try next:" in run.output.splitlines()[-5:]
+    assert "What to try next:" in run.output.splitlines()[-6:]
 
 
 def test_a_wrong_answer_fails_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,6 +174,47 @@ def test_a_wrong_answer_fails_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.exit_code == 1
     assert "1 of these answers are wrong" in result.output
     assert "An agent loop" not in result.output
+
+
+# The same words over the small helpdesk as `recomputed`, for all that an agent can hold.
+HELD = {
+    ("team", "member"): ["team:first-line"],
+    ("ticket", "assignee"): ["ticket:47291", "ticket:47292", "ticket:47293"],
+    ("ticket", "conflicted"): ["ticket:47293"],
+    ("ticket", "can_read"): ["ticket:47291", "ticket:47292"],
+    ("ticket", "can_update_status"): ["ticket:47291", "ticket:47292"],
+}
+NEW_TICKET = "ticket:47294"
+GAINED = [("ticket", "assignee"), ("ticket", "can_read"), ("ticket", "can_update_status")]
+
+
+def test_blast_radius_is_what_the_story_demands() -> None:
+    engine = engine_with(helpdesk.named_tuples())
+    before = engine.reach("agent:support")
+    assert {pair: found.to_list() for pair, found in before.definite.items() if len(found)} == HELD
+    engine.write(helpdesk.TICKET)
+    changes = before.diff(engine.reach("agent:support"))
+    assert [(change.type, change.relation, change.object, change.cause) for change in changes.gained] == [
+        (*pair, NEW_TICKET, "tuple") for pair in GAINED
+    ]
+    assert changes.lost == []
+
+
+def test_blast_radius_is_printed_before_and_after_with_the_difference_and_its_cause(run: Result) -> None:
+    printed = run.output[run.output.index("A blast radius.") :]
+    for (type, relation), objects in HELD.items():
+        after = len(objects) + ((type, relation) in GAINED)
+        assert re.search(rf"^{type} +{relation} +{len(objects)} +{after} *$", printed, re.MULTILINE), printed
+    for type, relation in GAINED:
+        assert re.search(rf"^\+ {type} +{relation} +{NEW_TICKET} +tuple *$", printed, re.MULTILINE), printed
+    assert len(re.findall(r"^[+-] ", printed, re.MULTILINE)) == len(GAINED)
+
+
+def test_a_wrong_blast_radius_fails_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(helpdesk.REACH, ("ticket", "can_close"), (0, 1))
+    result = CliRunner().invoke(main, ["demo"])
+    assert result.exit_code == 1
+    assert "1 of these numbers are wrong" in result.output
 
 
 def test_generated_helpdesk_has_the_size_asked_for_and_no_tuple_twice(tuples: list[helpdesk.Triple]) -> None:

@@ -176,12 +176,13 @@ tests:
         ("check user:a viewer doc:2", False, None, 20),
         ("check user:b viewer doc:1", False, None, 20),
         ("check user:b viewer doc:2", False, None, 20),
-        ("list_objects user:anne viewer doc", None, {"x": 1}, 25),
-        ("list_objects user:anne editor doc", None, {"x": 1}, 25),
-        ("list_users user,group#member viewer doc:1", None, None, 27),
+        ("list_objects user:anne viewer doc", ("doc:1",), {"x": 1}, 25),
+        ("list_objects user:anne editor doc", (), {"x": 1}, 25),
+        ("list_users user,group#member viewer doc:1", ("user:anne",), None, 27),
     ]
 
 
+LIST_USERS = "tests:\n- list_users:\n  - {object: 'doc:1', "
 CHECK = MODEL + "tests:\n- name: t\n  check:\n  - "
 FAULTY = [
     ("", 1, "the store is not a mapping"),
@@ -213,8 +214,10 @@ FAULTY = [
     (CHECK + "{user: 'user:a', object: 'doc:1', assertions: {~: true}}\n", 8, "no `assertions` of relations"),
     (CHECK + "{user: 'user:a', object: 'doc:1', context: [], assertions: {viewer: true}}\n", 8, "`context` that is not a mapping"),
     (MODEL + "tests:\n- list_objects:\n  - {user: 'user:a', type: doc, assertions: {viewer: yes}}\n", 7, "not a list of objects"),
-    (MODEL + "tests:\n- list_users:\n  - {object: 'doc:1', assertions: {viewer: {users: [1]}}}\n", 7, "not a list of users"),
-    (MODEL + "tests:\n- list_users:\n  - {object: 'doc:1', assertions: {viewer: ['user:a']}}\n", 7, "an assertion is not a mapping"),
+    (MODEL + LIST_USERS + "user_filter: [{type: user}], assertions: {viewer: {users: [1]}}}\n", 7, "not a list of users"),
+    (MODEL + LIST_USERS + "user_filter: [{type: user}], assertions: {viewer: ['user:a']}}\n", 7, "an assertion is not a mapping"),
+    (MODEL + LIST_USERS + "assertions: {viewer: {users: []}}}\n", 7, "a list of users has no `user_filter`"),
+    (MODEL + LIST_USERS + "user_filter: [], assertions: {viewer: {users: []}}}\n", 7, "a list of users has no `user_filter`"),
 ]
 
 

@@ -40,6 +40,8 @@ PASSING = "  - {name: anne views, check: [{user: 'user:anne', object: 'doc:1', a
 FAILING = "  - {name: bob views, check: [{user: 'user:bob', object: 'doc:1', assertions: {viewer: true}}]}\n"
 ERRING = "  - {name: nobody flies, check: [{user: 'user:bob', object: 'doc:1', assertions: {fly: false}}]}\n"
 LISTING = "  - {name: anne lists, list_objects: [{user: 'user:anne', type: doc, assertions: {viewer: ['doc:1']}}]}\n"
+MISLISTING = "  - {name: bob lists, list_objects: [{user: 'user:bob', type: doc, assertions: {viewer: ['doc:1']}}]}\n"
+USERS = "  - {name: who views, list_users: [{object: 'doc:1', user_filter: [{type: user}], assertions: {viewer: {users: ['user:anne']}}}]}\n"
 OWN = """\
   - name: bob for once
     tuples: [{user: "user:bob", relation: viewer, object: "doc:1"}, {user: "user:anne", relation: viewer, object: "doc:1"}]
@@ -64,8 +66,9 @@ def run(folder: Path, tests: str, *arguments: str) -> Result:
         (PASSING, 0, "1 passed"),
         (PASSING + FAILING, 1, "1 passed, 1 failed"),
         (ERRING, 1, "1 failed"),
-        (PASSING + LISTING, 3, "1 passed, 1 not run"),
-        (LISTING + FAILING, 1, "1 failed, 1 not run"),
+        (PASSING + LISTING + USERS, 0, "3 passed"),
+        (LISTING + FAILING, 1, "1 passed, 1 failed"),
+        (MISLISTING + USERS, 1, "1 passed, 1 failed"),
         (OWN, 0, "3 passed"),
         ("  []\n", 0, "nothing to run"),
         ("- no store\n", 1, "1 error"),
@@ -91,11 +94,12 @@ def test_a_question_in_error_is_a_failure_with_its_message(tmp_path: Path) -> No
 
 
 def test_verbose_lists_every_assertion(tmp_path: Path) -> None:
-    output = run(tmp_path, PASSING + FAILING + LISTING, "--verbose").output
+    output = run(tmp_path, PASSING + FAILING + LISTING + USERS, "--verbose").output
     for status, text in (
         ("passed", "anne views: check user:anne viewer doc:1"),
         ("failed", "bob views: check user:bob viewer doc:1"),
-        ("not run", "anne lists: list_objects user:anne viewer doc"),
+        ("passed", "anne lists: list_objects user:anne viewer doc"),
+        ("passed", "who views: list_users user viewer doc:1"),
     ):
         assert re.search(rf"^ +{status} +{text}$", output, re.MULTILINE), output
 
@@ -182,11 +186,11 @@ def test_a_file_cannot_steer_the_terminal(tmp_path: Path) -> None:
 
 def test_junit_has_a_case_for_each_assertion(tmp_path: Path) -> None:
     report = tmp_path / "report.xml"
-    assert run(tmp_path, PASSING + FAILING + ERRING + LISTING, "--junit", str(report)).exit_code == 1
+    assert run(tmp_path, PASSING + FAILING + ERRING + MISLISTING, "--junit", str(report)).exit_code == 1
     root = ElementTree.parse(report).getroot()
     (suite,) = root
     for element in (root, suite):
-        assert [element.get(name) for name in ("tests", "failures", "errors", "skipped")] == ["4", "2", "0", "1"]
+        assert [element.get(name) for name in ("tests", "failures", "errors")] == ["4", "3", "0"]
         assert float(element.get("time", "")) > 0
     assert suite.get("name") == str(tmp_path / "store.fga.yaml")
     told = [(case.get("name"), [(detail.tag, detail.get("message")) for detail in case]) for case in suite]
@@ -194,7 +198,7 @@ def test_junit_has_a_case_for_each_assertion(tmp_path: Path) -> None:
     assert told[1] == ("bob views: check user:bob viewer doc:1", [("failure", "expected true, got false")])
     assert told[2][1][0][0] == "failure"
     assert "relation_not_found" in str(told[2][1][0][1])
-    assert told[3][1] == [("skipped", "list_objects is not supported yet")]
+    assert told[3][1] == [("failure", "expected 1 names, got 0: missing doc:1")]
     assert suite[1][0].text == f"{tmp_path}/store.fga.yaml:12"
 
 
@@ -227,7 +231,7 @@ def test_a_broken_invariant_is_no_mere_failure(tmp_path: Path, monkeypatch: pyte
     assert isinstance(run(tmp_path, PASSING).exception, InternalError)
 
 
-@pytest.mark.parametrize(("tests", "status"), [(PASSING, 0), (FAILING, 1), (LISTING, 3)])
+@pytest.mark.parametrize(("tests", "status"), [(PASSING, 0), (FAILING, 1), (LISTING, 0)])
 def test_a_process_ends_with_the_status_and_plain_text(tests: str, status: int, tmp_path: Path) -> None:
     (tmp_path / "store.fga.yaml").write_text(STORE + tests.replace("anne lists", "é lists"))
     command = [sys.executable, "-m", "fgacore", "test", "-v", str(tmp_path)]
@@ -290,6 +294,70 @@ def test_a_tuple_of_a_test_that_differs_from_the_stores_is_a_fault(tmp_path: Pat
     assert re.search(r"store\.fga\.yaml:18\n    tuple `user:anne viewer doc:1`: .*\(tuple_differs\)", result.output), result.output
 
 
+LISTS = """\
+  - name: lists
+    tuples:
+      - {user: "user:anne", relation: viewer, object: "doc:2"}
+      - {user: "user:bob", relation: viewer, object: "doc:1"}
+    list_objects: [{user: "user:anne", type: doc, assertions: {viewer: %s}}]
+    list_users: [{object: "doc:1", user_filter: [{type: user}], assertions: {viewer: %s}}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("objects", "users", "message"),
+    [
+        ("['doc:2', 'doc:1']", "{users: ['user:bob', 'user:anne']}", ""),
+        ("['doc:2']", "{users: ['user:bob', 'user:anne']}", "expected 1 names, got 2: unexpected doc:1"),
+        ("['doc:2', 'doc:1', 'doc:1']", "{users: ['user:bob', 'user:anne']}", "expected 3 names, got 2: missing doc:1"),
+        ("['doc:2', 'doc:1']", "{users: ['user:eve', 'user:anne']}", "expected 2 names, got 2: missing user:eve; unexpected user:bob"),
+        ("", "{users: ['user:bob', 'user:anne']}", "expected 0 names, got 2: unexpected doc:1, doc:2"),
+        ("['doc:2', 'doc:1']", "{users: }", "expected 0 names, got 2: unexpected user:anne, user:bob"),
+        ("['doc:2', 'doc:1']", "", "expected 0 names, got 2: unexpected user:anne, user:bob"),
+    ],
+)
+def test_lists_are_compared_without_order_and_name_by_name(objects: str, users: str, message: str, tmp_path: Path) -> None:
+    result = run(tmp_path, LISTS % (objects, users))
+    assert result.exit_code == (1 if message else 0), result.output
+    assert ("1 file: 1 passed, 1 failed" if message else "1 file: 2 passed") in result.output
+    assert not message or f"\n    {message}\n" in result.output
+
+
+def test_a_long_list_of_names_is_cut_and_says_so(tmp_path: Path) -> None:
+    names = str([f"doc:none{i}" for i in range(1, 1500)])
+    output = run(tmp_path, LISTS % (names, "{users: ['user:bob', 'user:anne']}")).output
+    assert "missing doc:none1, doc:none2," in output
+    assert "doc:none10 and 1,489 more; unexpected doc:1, doc:2" in output
+    assert "doc:none11" not in output
+
+
+def test_a_list_in_error_is_a_failure_with_its_message(tmp_path: Path) -> None:
+    output = run(tmp_path, LISTING.replace("viewer", "fly") + USERS.replace("user}", "crowd}")).output
+    assert "expected 1 names, got an error: " in output
+    assert "(relation_not_found)" in output
+    assert "(type_not_found)" in output
+
+
+def test_a_list_raises_where_a_condition_that_it_meets_fails(tmp_path: Path) -> None:
+    lists = "    list_objects: [{user: 'user:anne', type: doc, %sassertions: {viewer: ['doc:1']}}]\n"
+    head, _, _ = CONDITIONED.partition("    check:\n")
+    for context, status in (("", 1), ("context: {now: 2023-01-01T00:10:00Z}, ", 0)):
+        result = run(tmp_path, head + lists % context)
+        assert result.exit_code == status
+        assert ("(context_missing)" in result.output) is bool(status)
+
+
+def test_users_of_several_kinds_are_one_list(tmp_path: Path) -> None:
+    text = STORE.replace("type user\n", "type user\n  type team\n    relations\n      define member: [user]\n").replace(
+        "[user]", "[user, team#member]"
+    )
+    text = text.replace("tuples:\n", 'tuples:\n  - {user: "team:x#member", relation: viewer, object: "doc:1"}\n')
+    kinds, users = "[{type: user}, {type: team, relation: member}]", "{users: ['team:x#member', 'user:anne']}"
+    test = f"  - list_users: [{{object: 'doc:1', user_filter: {kinds}, assertions: {{viewer: {users}}}}}]\n"
+    result = run(tmp_path, text + test)
+    assert result.exit_code == 0, result.output
+
+
 @pytest.fixture(scope="module")
 def tally() -> Iterator[Tally]:
     with Tally.reporting() as tally:
@@ -303,8 +371,8 @@ def test_sample_store_passes_with_as_many_assertions_as_it_has(path: Path, tally
     checks = sum(len(test.checks) for test in tests)
     lists = sum(len(group["assertions"]) for test in tests for group in (*test.list_objects, *test.list_users))
     result = invoke(path)
-    counts = ", ".join(f"{count} {status}" for count, status in ((checks, "passed"), (lists, "not run")) if count)
-    passed = f"1 file: {counts}, in " in result.output
-    tally.add("sample store checks, fgacore test", checks if passed else 0, checks)
+    passed = f"1 file: {checks + lists} passed, in " in result.output
+    for kind, count in (("checks", checks), ("lists", lists)):
+        tally.add(f"sample store {kind}, fgacore test", count if passed else 0, count)
     assert passed, result.output
-    assert result.exit_code == (3 if lists else 0)
+    assert result.exit_code == 0

@@ -9,6 +9,7 @@ import click
 from fgacore.errors import FgaError, InternalError
 
 from .demo import demo
+from .reach import reach
 from .test import test
 
 __all__ = ["main"]
@@ -36,4 +37,5 @@ def main() -> None:
 
 
 main.add_command(demo)
+main.add_command(reach)
 main.add_command(test)

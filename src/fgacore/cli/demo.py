@@ -1,4 +1,4 @@
-"""`fgacore demo`: the helpdesk, in three parts. Named decisions, a grant for an hour, and what an agent loop costs.
+"""`fgacore demo`: the helpdesk, in four parts. Named decisions, a grant for an hour, what an agent loop costs, and the agent's blast radius.
 
 It fails if a named decision is not the one that the story demands, so a run of it proves an install.
 """
@@ -32,6 +32,7 @@ NEXT = """\
 What to try next:
   fgacore demo --show-model        the model behind these decisions, in OpenFGA's language
   fgacore test FOLDER              the tests of your own models, as OpenFGA's command line has them
+  fgacore reach SUBJECT FILE       what a subject of your own store can touch
   python -c 'import fgacore; help(fgacore.Engine)'
                                    what an engine can do; the README has twenty lines to start from"""
 
@@ -54,6 +55,8 @@ def demo(show_model: bool) -> None:
     if wrong:
         raise click.ClickException(f"{wrong} of these answers are wrong: this build of fgacore must not be used")
     _agent_loop(console)
+    if wrong := _blast_radius(console):
+        raise click.ClickException(f"{wrong} of these numbers are wrong: this build of fgacore must not be used")
     console.print(f"\n{NEXT}", markup=False, soft_wrap=True)
 
 
@@ -80,6 +83,34 @@ def _passing_grant(console: Console) -> int:
         wrong += _add_row(rows, engine, decision, f"{now:%H:%M}")
     console.print("\n[bold]A grant for an hour.[/bold] bruno's ticket is lent to it, and the clock is moved:\n")
     console.print(rows)
+    return wrong
+
+
+def _blast_radius(console: Console) -> int:
+    """Print all that the agent holds, before and after it is assigned one more ticket, and the difference; return how many numbers are not right."""
+    engine = fgacore.open(":memory:")
+    engine.write_model(helpdesk.model_text())
+    engine.write(helpdesk.named_tuples())
+    before = engine.reach(helpdesk.AGENT)
+    engine.write(helpdesk.TICKET)
+    after = engine.reach(helpdesk.AGENT)
+    rows = _table("type", "relation", "before", "after")
+    wrong = 0
+    for (type, relation), (count, _) in before.counts.items():
+        later = len(after.definite[type, relation])
+        right = helpdesk.REACH.get((type, relation), (0, 0)) == (count, later)
+        wrong += not right
+        if count or later:
+            rows.add_row(type, relation, str(count), f"{later}{'' if right else ' (wrong)'}")
+    idle = len(before.counts) - rows.row_count
+    console.print(f"\n[bold]A blast radius.[/bold] All that {helpdesk.AGENT} holds, before and after {helpdesk.TICKET[-1][2]} is assigned to it:\n")
+    console.print(rows)
+    console.print(f"and nothing of the {idle} other relations that agents can have. The difference, with its cause:\n")
+    changes, difference = before.diff(after), _table("", "type", "relation", "object", "cause")
+    for sign, changed in (("+", changes.gained), ("-", changes.lost)):
+        for change in changed:
+            difference.add_row(sign, change.type, change.relation, change.object, change.cause)
+    console.print(difference)
     return wrong
 
 

@@ -14,7 +14,19 @@ from itertools import count, islice
 
 from fgacore.tuples import Triple, Tuple
 
-__all__ = ["AGENT", "DECISIONS", "GRANT", "GRANT_DECISIONS", "Decision", "generated_questions", "generated_tuples", "model_text", "named_tuples"]
+__all__ = [
+    "AGENT",
+    "DECISIONS",
+    "GRANT",
+    "GRANT_DECISIONS",
+    "REACH",
+    "TICKET",
+    "Decision",
+    "generated_questions",
+    "generated_tuples",
+    "model_text",
+    "named_tuples",
+]
 
 AGENT = "agent:support"
 
@@ -66,6 +78,17 @@ GRANT_DECISIONS = (  # each with the time at which it is asked
     (datetime(2026, 1, 5, 9, 0, tzinfo=UTC), Decision(AGENT, "can_read", "ticket:50110", True, "lent until 10:00")),
     (datetime(2026, 1, 5, 10, 0, tzinfo=UTC), Decision(AGENT, "can_read", "ticket:50110", False, "the hour is over")),
 )
+
+
+# One ticket more, for good; and what the agent holds, in numbers of objects, before and after. It holds nothing else.
+TICKET: list[Triple] = [("queue:refunds", "queue", "ticket:47294"), (AGENT, "assignee", "ticket:47294")]
+REACH: dict[tuple[str, str], tuple[int, int]] = {
+    ("team", "member"): (1, 1),
+    ("ticket", "assignee"): (3, 4),  # one of them is closed to it: a conflict of interest
+    ("ticket", "conflicted"): (1, 1),
+    ("ticket", "can_read"): (2, 3),
+    ("ticket", "can_update_status"): (2, 3),
+}
 
 
 def model_text() -> str:

@@ -29,15 +29,15 @@ _TRUE, _FALSE = ("true", "yes", "on", "y"), ("false", "no", "off", "n")  # words
 class Assertion:
     """A question about one relation and the answer it must have.
 
-    kind: `check`, `list_objects` or `list_users`. The lists have an `expected` of None, and a type in place of an object, or the types asked for in
-    place of a subject.
+    kind: `check`, `list_objects` or `list_users`. The lists have the names that are `expected`, and a type in place of an object, or the kinds of
+    subject asked for, with commas between them, in place of a subject.
     """
 
     kind: str
     subject: str
     relation: str
     object: str
-    expected: bool | None
+    expected: bool | tuple[str, ...]
     context: Mapping[str, Any] | None
     line: int
 
@@ -112,7 +112,7 @@ class _Reader:
         for relation, expected in self._assertions(fields).items():
             if expected is not None and not _are_texts(expected):
                 raise fields.fault(f"asserts of {quote(relation)} what is not a list of objects")
-            yield Assertion("list_objects", subject, relation, type, None, context, fields.line)
+            yield Assertion("list_objects", subject, relation, type, tuple(expected or ()), context, fields.line)
 
     def _list_users(self, item: object, line: int) -> Iterator[Assertion]:
         fields = Fields(self._document, item, "a list of users", ("object", "user_filter", "context", "assertions"), line)
@@ -120,10 +120,13 @@ class _Reader:
         for kind in fields.items("user_filter"):
             parts = Fields(self._document, kind, "a user filter", ("type", "relation"), fields.line)
             kinds.append(parts.text("type") + (f"#{parts.text('relation')}" if parts.has("relation") else ""))
+        if not kinds:
+            raise fields.fault("has no `user_filter`")
         for relation, expected in self._assertions(fields).items():
-            if expected is not None and not _are_texts(Fields(self._document, expected, "an assertion", ("users",), fields.line).items("users")):
+            users = [] if expected is None else Fields(self._document, expected, "an assertion", ("users",), fields.line).items("users")
+            if not _are_texts(users):
                 raise fields.fault(f"asserts of {quote(relation)} what is not a list of users")
-            yield Assertion("list_users", ",".join(kinds), relation, object, None, context, fields.line)
+            yield Assertion("list_users", ",".join(kinds), relation, object, tuple(users), context, fields.line)
 
     def _assertions(self, fields: Fields, times: int = 1) -> dict[str, Any]:
         assertions = fields.mapping("assertions")

@@ -6,6 +6,7 @@ Tests share one engine that holds the store's tuples; a test with tuples of its 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,12 +18,14 @@ from .documents import FileFault
 from .store_file import Assertion, Store, StoreTest, read_store
 from .tuple_files import PlacedTuple
 
-__all__ = ["FileResult", "Outcome", "run_file"]
+__all__ = ["FileResult", "Outcome", "model_faults", "open_store", "run_file"]
+
+NAMES_SHOWN_MAX = 10  # of what is missing from a list, or too much in it
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What came of one assertion: `passed`, `failed` (another answer than expected, or an error), or `not run`. `seconds` is what asking took."""
+    """What came of one assertion: `passed` or `failed` (another answer than expected, or an error). `seconds` is what asking took."""
 
     test: str
     assertion: Assertion
@@ -56,7 +59,7 @@ def run_file(path: Path, *, wanted: Callable[[str], bool] = bool, allow_external
     except FileFault as fault:
         result.faults.append(fault)
     except ModelError as error:
-        result.faults += _model_faults(store, error)
+        result.faults += model_faults(store, error)
     except InternalError:
         raise
     except FgaError as error:  # a bound that the model reaches
@@ -66,12 +69,12 @@ def run_file(path: Path, *, wanted: Callable[[str], bool] = bool, allow_external
 
 
 def _run(store: Store, tests: Iterable[StoreTest], result: FileResult) -> None:
-    with _engine(store) as shared:
+    with open_store(store) as shared:
         for test in tests:
             if not test.tuples:
                 result.outcomes += [_ask(shared, test, assertion) for assertion in test.assertions]
                 continue
-            with _engine(store) as own:
+            with open_store(store) as own:
                 try:
                     _write(own, test.tuples)
                 except FileFault as fault:
@@ -80,8 +83,8 @@ def _run(store: Store, tests: Iterable[StoreTest], result: FileResult) -> None:
                     result.outcomes += [_ask(own, test, assertion) for assertion in test.assertions]
 
 
-def _engine(store: Store) -> fgacore.Engine:
-    """An engine that holds the model and the tuples of the store."""
+def open_store(store: Store) -> fgacore.Engine:
+    """An engine that holds the model and the tuples of a store. Raises FileFault for its tuples, and for its model what `model_faults` explains."""
     engine = fgacore.open(":memory:")
     engine.write_model(store.model)
     _write(engine, store.tuples)
@@ -108,23 +111,45 @@ def _write(engine: fgacore.Engine, tuples: Iterable[PlacedTuple]) -> None:
 
 
 def _ask(engine: fgacore.Engine, test: StoreTest, assertion: Assertion) -> Outcome:
-    if assertion.expected is None:
-        return Outcome(test.name, assertion, "not run", f"{assertion.kind} is not supported yet")
     started = time.perf_counter()
+    message = ""
     try:
-        answer = str(engine.check(assertion.subject, assertion.relation, assertion.object, context=assertion.context)).lower()
+        answer = _answer(engine, assertion)
     except InternalError:
         raise
     except FgaError as error:
-        answer = f"an error: {error.message} ({error.code})"
-    seconds = time.perf_counter() - started
-    expected = str(assertion.expected).lower()
-    if answer == expected:
-        return Outcome(test.name, assertion, "passed", seconds=seconds)
-    return Outcome(test.name, assertion, "failed", f"expected {expected}, got {answer}", seconds)
+        expected = f"{len(assertion.expected)} names" if isinstance(assertion.expected, tuple) else str(assertion.expected).lower()
+        message = f"expected {expected}, got an error: {error.message} ({error.code})"
+    else:
+        message = _difference(assertion.expected, answer)
+    return Outcome(test.name, assertion, "failed" if message else "passed", message, time.perf_counter() - started)
 
 
-def _model_faults(store: Store, error: ModelError) -> list[FileFault]:
+def _answer(engine: fgacore.Engine, assertion: Assertion) -> bool | list[str]:
+    subject, relation, object, context = assertion.subject, assertion.relation, assertion.object, assertion.context
+    if assertion.kind == "list_objects":
+        return engine.list_objects(subject, relation, object, context=context).to_list()
+    if assertion.kind == "list_users":
+        found = [engine.list_subjects(object, relation, kind, context=context).to_list() for kind in subject.split(",")]
+        return [name for names in found for name in names]
+    return engine.check(subject, relation, object, context=context)
+
+
+def _difference(expected: bool | tuple[str, ...], answer: bool | list[str]) -> str:
+    """How an answer is not the expected one; nothing where it is. Lists are compared without order, and as often as a name stands in them."""
+    if isinstance(expected, bool) or isinstance(answer, bool):
+        return "" if expected is answer else f"expected {str(expected).lower()}, got {str(answer).lower()}"
+    missing, unexpected = Counter(expected) - Counter(answer), Counter(answer) - Counter(expected)
+    parts = [f"{what} {_listed(list(names.elements()))}" for what, names in (("missing", missing), ("unexpected", unexpected)) if names]
+    return f"expected {len(expected)} names, got {len(answer)}: {'; '.join(parts)}" if parts else ""
+
+
+def _listed(names: list[str]) -> str:
+    more = len(names) - NAMES_SHOWN_MAX
+    return ", ".join(names[:NAMES_SHOWN_MAX]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def model_faults(store: Store, error: ModelError) -> list[FileFault]:
     """The faults of a model, each in the file that it is in: the store's own, the model's, or a module beside it."""
     faults = []
     for issue in error.issues:

@@ -1,6 +1,6 @@
 """`fgacore test`: runs store files (`store.fga.yaml`), the tests that OpenFGA's own command line runs, and reports as test runners do.
 
-The exit status says the outcome: 0 all passed, 1 something failed, 2 the command was wrong, 3 nothing failed but something was not run.
+The exit status says the outcome: 0 all passed, 1 something failed, 2 the command was wrong.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import click
 
 from .junit import junit_xml
 from .store_tests import FileResult, Outcome, run_file
+from .terminal import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,7 +26,7 @@ __all__ = ["test"]
 
 STORE_FILES = "*.fga.yaml"  # what a folder is searched for
 CONTEXT_CHARACTERS_MAX = 200  # of a context that is printed
-COLORS = {"passed": "green", "failed": "red", "not run": "yellow"}
+COLORS = {"passed": "green", "failed": "red"}
 
 
 @click.command()
@@ -38,7 +39,7 @@ def test(files: tuple[str, ...], text: str | None, verbose: bool, junit: Path | 
     """Run the tests of store files.
 
     FILES are files like store.fga.yaml, folders to search for *.fga.yaml, or patterns. Exit status: 0 all passed, 1 something failed or could not
-    be read, 3 nothing failed but some assertions were not run.
+    be read.
     """
     from rich.console import Console
 
@@ -61,8 +62,7 @@ def test(files: tuple[str, ...], text: str | None, verbose: bool, junit: Path | 
             junit.write_bytes(junit_xml(results, seconds))
         except OSError as error:
             raise click.FileError(str(junit), error.strerror) from error
-    failed = any(result.faults or result.count("failed") for result in results)
-    sys.exit(1 if failed else 3 if any(result.count("not run") for result in results) else 0)
+    sys.exit(any(result.faults or result.count("failed") for result in results))
 
 
 def _store_files(names: Sequence[str]) -> list[Path]:
@@ -94,35 +94,33 @@ def _wanted(text: str | None) -> Callable[[str], bool]:
 def _print_file(console: Console, result: FileResult, verbose: bool) -> None:
     failed = bool(result.faults or result.count("failed"))
     console.print("FAIL" if failed else "ok  ", style="red" if failed else "green", end="")
-    console.print(f"  {_plain(str(result.path))}  {_counts([result]) or 'nothing to run'}")
+    console.print(f"  {plain(str(result.path))}  {_counts([result]) or 'nothing to run'}")
     if verbose:
         for outcome in result.outcomes:
-            console.print(f"      {outcome.status:7}", style=COLORS[outcome.status], end="")
-            console.print(f"  {_plain(outcome.test)}: {_plain(str(outcome.assertion))}")
+            console.print(f"      {outcome.status:6}", style=COLORS[outcome.status], end="")
+            console.print(f"  {plain(outcome.test)}: {plain(str(outcome.assertion))}")
 
 
 def _print_details(console: Console, results: Sequence[FileResult]) -> None:
     for result in results:
         for fault in result.faults:
-            console.print(f"\n{_plain(fault.place)}", style="bold")
-            console.print(f"    {_plain(fault.message)}")
+            console.print(f"\n{plain(fault.place)}", style="bold")
+            console.print(f"    {plain(fault.message)}")
         for outcome in result.outcomes:
             if outcome.status == "failed":
-                console.print(f"\n{_plain(str(result.path))}:{outcome.assertion.line}  {_plain(outcome.test)}", style="bold")
-                console.print(f"    {_plain(str(outcome.assertion))}{_context(outcome)}")
-                console.print(f"    {_plain(outcome.message)}")
+                console.print(f"\n{plain(str(result.path))}:{outcome.assertion.line}  {plain(outcome.test)}", style="bold")
+                console.print(f"    {plain(str(outcome.assertion))}{_context(outcome)}")
+                console.print(f"    {plain(outcome.message)}")
 
 
 def _print_summary(console: Console, results: Sequence[FileResult], seconds: float) -> None:
-    if any(result.count("not run") for result in results):
-        console.print("\nNot run: this version answers neither list_objects nor list_users.", style="yellow")
     console.print(f"\n{len(results)} {'file' if len(results) == 1 else 'files'}: {_counts(results) or 'nothing to run'}, in {seconds:.2f} s")
 
 
 def _counts(results: Sequence[FileResult]) -> str:
-    counts = [(sum(result.count(status) for result in results), status) for status in ("passed", "failed", "not run")]
+    counts = [(sum(result.count(status) for result in results), status) for status in ("passed", "failed")]
     faults = sum(len(result.faults) for result in results)
-    counts.insert(2, (faults, "error" if faults == 1 else "errors"))
+    counts.append((faults, "error" if faults == 1 else "errors"))
     return ", ".join(f"{count:,} {status}" for count, status in counts if count)
 
 
@@ -131,9 +129,4 @@ def _context(outcome: Outcome) -> str:
     if not outcome.assertion.context:
         return ""
     text = json.dumps(outcome.assertion.context, ensure_ascii=False)
-    return _plain(f"  context {text if len(text) <= CONTEXT_CHARACTERS_MAX else text[: CONTEXT_CHARACTERS_MAX - 1] + '…'}")
-
-
-def _plain(text: str) -> str:
-    """Text for a terminal: control characters are spelled out, so that no file can steer it."""
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+    return plain(f"  context {text if len(text) <= CONTEXT_CHARACTERS_MAX else text[: CONTEXT_CHARACTERS_MAX - 1] + '…'}")

@@ -3,6 +3,7 @@
 from libc.string cimport memset
 
 from fgacore.kernel.conditions cimport OUTCOME_FALSE, OUTCOME_TRUE, conditions_free
+from fgacore.kernel.ids cimport IdsC, ids_has
 from fgacore.kernel.plan cimport (
     OP_CALL, OP_CLOSURE, OP_DIRECT, OP_DIRECT_IF, OP_EXISTS_IF, OP_SELF, OP_WILDCARD, OP_WILDCARD_IF, VERDICT_FALSE, VERDICT_TRUE, OpC, PlanNodeC,
 )
@@ -11,13 +12,14 @@ from fgacore.kernel.solve cimport solve, solver_free, solver_reset
 from fgacore.kernel.side cimport SideC, popcount, side_get
 from fgacore.kernel.view cimport (
     CLOSURE_UNKNOWN, CLOSURE_YES, DIRECT_NONE, DIRECT_UNKNOWN, ERROR_CONDITION, ERROR_WORK, MEMO_FALSE, MEMO_TRUE,
-    MEMO_UNKNOWN, DirectC, closure_find, closure_test, direct_build, direct_has, memo_get, memo_put, run_table, tuple_decide, view_free, view_reset,
+    MEMO_UNKNOWN, DirectC, closure_find, closure_test, direct_build, direct_has, memo_get, memo_put, run_table, tuple_decide, view_free, view_reset, whole_find,
 )
 
 cdef extern from *:
     int ctz "__builtin_ctzll"(unsigned long long) nogil
 
 cdef enum:
+    CALLS_OWN = 0x80000000U      # ids from here on are no objects of a store
     FEW = 16                     # objects of a subject that a sweep compares rather than looks up
     SWEEP_OPS = 256              # operations of a node that can be swept; larger ones are asked one by one
 
@@ -282,7 +284,12 @@ cdef bint ask(CheckerC* checker, uint32_t node, uint32_t object) noexcept nogil:
 cdef int ask_bounded(CheckerC* checker, uint32_t node, uint32_t object, uint64_t chain_max) noexcept nogil:
     """YES, NO, or UNKNOWN after a bounded number of frames, members, and steps of chains."""
     cdef RunC* run = &checker.run
+    cdef const IdsC* whole
     cdef int answer
+    if run.view.kept and run.view.whole_count and object < CALLS_OWN:
+        whole = whole_find(run.view, node)
+        if whole != NULL:
+            return YES if ids_has(whole, object) else NO
     run.failed = 0
     answer = walk(run, run.plan.nodes[node].entry, object, WALK_FIRST, chain_max)
     if answer == UNKNOWN and not run.error and not checker.solved and not run.failed:
@@ -422,6 +429,7 @@ cdef void sweep(CheckerC* checker, uint32_t node, const uint32_t* objects, uint3
     cdef const OpC* o
     cdef uint64_t open[SWEEP_OPS]
     cdef uint64_t allowed = 0, yes, no
+    cdef const IdsC* whole
     cdef uint32_t i
     cdef int32_t op
     if count == 0:
@@ -429,6 +437,15 @@ cdef void sweep(CheckerC* checker, uint32_t node, const uint32_t* objects, uint3
     if n.entry < 0:
         memset(out, n.entry == VERDICT_TRUE, count)
         return
+    if run.view.kept and run.view.whole_count:
+        whole = whole_find(run.view, node)
+        for i in range(count):
+            if whole != NULL and objects[i] >= CALLS_OWN:
+                whole = NULL
+        if whole != NULL:
+            for i in range(count):
+                out[i] = ids_has(whole, objects[i])
+            return
     # A node that may be undefined is asked whole: undefined counts as no at the end, which is not what a subtraction may take for no on the way.
     if n.entry - n.first >= SWEEP_OPS or count < 4 or n.uncertain:
         for i in range(count):

@@ -1,6 +1,8 @@
 """Interning and growth: see names.pxd. Everything here but the finding runs under the store's write lock and the GIL."""
 
 from libc.stdlib cimport calloc, free, malloc, realloc
+from cpython.list cimport PyList_New, PyList_SET_ITEM
+from cpython.ref cimport Py_INCREF
 from libc.string cimport memcpy
 
 from fgacore.kernel.memory cimport pointers_add, pointers_free, pointers_reserve
@@ -10,6 +12,27 @@ cdef enum:
     LOAD_NUMERATOR = 5           # grow above 5/8 full: a look-up probes 1.3 slots on average, an absent name 2.4
     LOAD_DENOMINATOR = 8
     ID_MAX = 0x7FFFFFFF          # ids of one type; above it lie the ghosts and NONE
+
+
+cdef extern from *:
+    """
+    /* UTF-8 as a str; ASCII, which nearly all names are, without a decoder. */
+    static inline PyObject *fga_text(const char *text, Py_ssize_t length) {
+        uint64_t word, high = 0;
+        Py_ssize_t i = 0;
+        PyObject *out;
+        for (; i + 8 <= length; i += 8) {
+            memcpy(&word, text + i, 8);
+            high |= word;
+        }
+        for (; i < length; i++) high |= (uint64_t)(unsigned char)text[i];
+        if (high & 0x8080808080808080u) return PyUnicode_DecodeUTF8(text, length, NULL);
+        out = PyUnicode_New(length, 127);
+        if (out != NULL) memcpy(PyUnicode_1BYTE_DATA(out), text, length);
+        return out;
+    }
+    """
+    object fga_text(const char* text, Py_ssize_t length)
 
 
 cdef class Names:
@@ -167,6 +190,20 @@ cdef class Names:
         if entry == NULL:
             return None
         return (<const char*>(entry + 1))[:entry.length].decode("utf-8")
+
+    def texts(self, uint16_t type, const uint32_t[::1] ids not None):
+        """The whole names of ids of one type, a list of str. Every id must have been given."""
+        cdef const NameC* entry
+        cdef Py_ssize_t i
+        cdef list out = PyList_New(ids.shape[0])
+        for i in range(ids.shape[0]):
+            entry = self.of(type, ids[i])
+            if entry == NULL:
+                raise ValueError("an id of no name")
+            text = fga_text(<const char*>(entry + 1), entry.length)
+            Py_INCREF(text)
+            PyList_SET_ITEM(out, i, text)
+        return out
 
     def find(self, bytes name not None):
         """(type symbol, id) of a name, or None."""

@@ -15,6 +15,7 @@ Only calls that hold the newest version take a view (State.begin); older ones wo
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from fgacore.kernel.conditions cimport ConditionsC
+from fgacore.kernel.ids cimport IdsC, ids_has
 from fgacore.kernel.plan cimport OpC, PlanC
 from fgacore.kernel.sets cimport RUN, SetC
 from fgacore.kernel.tables cimport TableC
@@ -44,6 +45,7 @@ cdef enum:
     DIRECT_PAGE_BITS = 10        # the same, one bit each
     MEMO_BYTES_MAX = 1 << 22     # of one view; beyond it nothing is added
     CACHE_SETS = 2048            # of two subjects each
+    WHOLES_MAX = 8               # lists that one view keeps, the first
     TWINS_MAX = 16               # views of one subject
     CACHE_BYTES_MAX = 1 << 26    # of all views; beyond it they are dropped
 
@@ -62,6 +64,10 @@ cdef struct DirectC:             # the subject's own tuples in one table, as a b
     uint32_t state               # DIRECT_*
     uint64_t asked               # questions about this table so far: the bitmap is made once they outweigh it
 
+cdef struct WholeC:              # every object on which the subject holds a node: a list was asked
+    uint32_t node
+    IdsC objects
+
 cdef struct ViewC:
     ViewC* twin                  # another of the same subject, for a call at the same time: each has its own owner
     uint64_t low                 # serial of the version it was begun in
@@ -70,6 +76,8 @@ cdef struct ViewC:
     uint8_t kept                 # in the cache: it has a memo; a scratch view has none
     MemoC* memos
     DirectC* directs
+    WholeC* wholes               # whole_count of them, room for WHOLES_MAX
+    uint32_t whole_count
     uint32_t memo_room
     uint32_t direct_room
     uint64_t bytes               # allocated for the memo
@@ -154,6 +162,7 @@ cdef struct CacheC:
 
 cdef uint32_t direct_build(RunC* run, uint32_t table, uint32_t direct, uint64_t questions) noexcept nogil
 cdef int tuple_decide(RunC* run, const OpC* o, uint32_t object, uint32_t member) noexcept nogil
+cdef void whole_keep(ViewC* view, uint32_t node, IdsC* objects) noexcept nogil
 cdef bint memo_put(ViewC* view, uint32_t memo, uint32_t id, bint verdict) noexcept nogil
 cdef ViewC* cache_take(CacheC* cache, const PlanC* plan, uint64_t plan_serial, uint32_t subject, uint64_t version, uint64_t structural, bint build) noexcept
 cdef void cache_give(CacheC* cache, ViewC* view) noexcept
@@ -174,6 +183,15 @@ cdef inline bint direct_has(const DirectC* d, uint32_t id) noexcept nogil:
     """Of a bitmap that is built: whether the subject is stored on an object."""
     return (id >> DIRECT_PAGE_BITS) < d.page_count and d.pages[id >> DIRECT_PAGE_BITS] != NULL and (
         d.pages[id >> DIRECT_PAGE_BITS][(id & ((1 << DIRECT_PAGE_BITS) - 1)) >> 3] >> (id & 7)) & 1
+
+
+cdef inline const IdsC* whole_find(const ViewC* view, uint32_t node) noexcept nogil:
+    """All objects of a node where a list has found them, or NULL."""
+    cdef uint32_t i
+    for i in range(view.whole_count):
+        if view.wholes[i].node == node:
+            return &view.wholes[i].objects
+    return NULL
 
 
 cdef inline SlotC* cache_set(CacheC* cache, uint64_t plan_serial, uint32_t subject) noexcept:

@@ -5,11 +5,13 @@ from libc.string cimport memset
 
 from fgacore.kernel.conditions cimport OUTCOME_STOP, STOP_RAISED, STOP_WORK, condition_decide
 from fgacore.kernel.grants cimport GrantC, grant_get
+from fgacore.kernel.ids cimport PAGE_WORDS, ids_free
 from fgacore.kernel.plan cimport EdgeC, OpC, SeedC
 from fgacore.kernel.sets cimport NONE, IterC, iter_next, iter_start, set_contains
 from fgacore.kernel.side cimport side_get
 
 cdef enum:
+    WHOLE_BYTES_MAX = 1 << 23    # of a view with all it keeps; a list beyond it is not kept
     SLOTS_MIN = 64
     DIRECT_WORTH = 2             # a bitmap is made once twice the questions are as many as the subject's tuples: about 2 ns each
 
@@ -77,6 +79,9 @@ cdef void memo_clear(ViewC* view) noexcept nogil:
         view.memos[i].page_count = 0
     for i in range(view.direct_room):
         direct_clear(&view.directs[i])
+    for i in range(view.whole_count):
+        ids_free(&view.wholes[i].objects)
+    view.whole_count = 0
     view.bytes = 0
 
 
@@ -128,6 +133,25 @@ cdef uint32_t direct_build(RunC* run, uint32_t table, uint32_t direct, uint64_t 
     return DIRECT_BITS
 
 
+cdef void whole_keep(ViewC* view, uint32_t node, IdsC* objects) noexcept nogil:
+    """Take over all objects of a node, where there is room: checks are then one look-up. What is not kept is left to the caller."""
+    cdef uint64_t bytes = 4 * (<uint64_t>objects.room + objects.mask + 1) + 8 * <uint64_t>objects.page_count
+    cdef uint32_t i
+    for i in range(objects.page_count):
+        bytes += 8 * PAGE_WORDS if objects.pages[i] != NULL else 0
+    if view.whole_count == WHOLES_MAX or view.bytes + bytes > WHOLE_BYTES_MAX or whole_find(view, node) != NULL:
+        return
+    if view.wholes == NULL:
+        view.wholes = <WholeC*>calloc(WHOLES_MAX, sizeof(WholeC))
+        if view.wholes == NULL:
+            return
+    view.wholes[view.whole_count].node = node
+    view.wholes[view.whole_count].objects = objects[0]
+    view.whole_count += 1
+    view.bytes += bytes
+    memset(objects, 0, sizeof(IdsC))
+
+
 cdef bint memo_put(ViewC* view, uint32_t memo, uint32_t id, bint verdict) noexcept nogil:
     """Keep an exact verdict; it is simply not kept where there is no room. 1 if kept."""
     cdef MemoC* m = &view.memos[memo]
@@ -157,6 +181,7 @@ cdef void view_free(ViewC* view) noexcept nogil:
     memo_clear(view)
     free(view.memos)
     free(view.directs)
+    free(view.wholes)
     free(view.slots)
     free(view.list)
     free(view.groups)

@@ -186,6 +186,10 @@ class Compiler:
         """A number for a plan, unique in the store; it never comes again."""
         return next(self.symbols.plans)
 
+    def reachable(self, kind: Kind) -> list[tuple[str, str]]:
+        """The (type, relation) pairs that a subject of a kind may hold at all, in the model's order."""
+        return [name for name, reached in zip(self.names, _Graph(self, kind).reached, strict=True) if reached]
+
     def parts(self, kind: Kind) -> Parts:
         """The decision graph for one kind of subject."""
         return _Graph(self, kind).parts()

@@ -31,6 +31,7 @@ cdef int batch_open(BatchC* batch, Py_ssize_t count) except -1
 cdef int batch_over(BatchC* batch, Overlay overlay) except -1
 cdef int batch_text(BatchC* batch, Py_ssize_t i, object item) except -1
 cdef list batch_list(const BatchC* batch)
+cdef list batch_allowed(const BatchC* batch, list items)
 cdef void answer_texts(CheckerC* checker, const NamesC* names, const uint64_t* node_slots, uint64_t node_mask, int symbol, BatchC* batch, const char* own, uint32_t own_length) noexcept nogil
 cdef void find_targets(const NamesC* names, const uint64_t* node_slots, uint64_t node_mask, BatchC* batch) noexcept nogil
 cdef Py_ssize_t answer_run(CheckerC* checker, BatchC* batch, Py_ssize_t first, Py_ssize_t end) noexcept nogil

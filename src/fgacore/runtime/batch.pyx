@@ -111,6 +111,16 @@ cdef list batch_list(const BatchC* batch):
     return out
 
 
+cdef list batch_allowed(const BatchC* batch, list items):
+    """The items whose answer is yes."""
+    cdef list out = []
+    cdef Py_ssize_t i
+    for i in range(batch.count):
+        if batch.answers[i]:
+            out.append(items[i])
+    return out
+
+
 cdef uint32_t answer_group(CheckerC* checker, uint32_t node, const uint32_t* ids, uint32_t count, uint8_t* answers) noexcept nogil:
     """Answer up to SWEEP questions about one node. `count`, or the number of the question that failed: each may use the whole bound on its own."""
     cdef uint64_t bound = checker.run.visited_max

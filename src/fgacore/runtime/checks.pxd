@@ -19,6 +19,9 @@ cdef class Checks:
     cdef readonly State _state
     cdef readonly Writer _writer
     cdef Plan asker_by_id(self, ModelPlan model, object subject_id, object subject_type, AskerC* asker)
+    cdef list answer_objects(
+        self, object subject, object relation, object objects, object context, object contextual_tuples, object model_id, object at_least,
+        bint only)
     cdef int answer_missing(
         self, Checker checker, ModelPlan model, int symbol, object relation, list items, const AskerC* asker, BatchC* batch, Py_ssize_t i,
         Overlay overlay) except -1
@@ -40,3 +43,7 @@ cdef class Checks:
     cdef int target_slow(
         self, ModelPlan model, int relation, object relation_text, object object, const char* text, Py_ssize_t length,
         const AskerC* asker, uint32_t* node, uint32_t* id, Overlay overlay) except -1
+
+
+cdef bint given(object contextual_tuples) noexcept
+cdef object kernel_error(Checker checker)

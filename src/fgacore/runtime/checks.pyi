@@ -22,7 +22,7 @@ class Checks:
         object: str,
         *,
         context: Mapping[str, Any] | None = None,
-        contextual_tuples: Sequence[Tuple | Triple] = (),
+        contextual_tuples: Iterable[Tuple | Triple] = (),
         model_id: str | None = None,
         at_least: int | None = None,
     ) -> bool: ...
@@ -33,7 +33,7 @@ class Checks:
         objects: Iterable[str],
         *,
         context: Mapping[str, Any] | None = None,
-        contextual_tuples: Sequence[Tuple | Triple] = (),
+        contextual_tuples: Iterable[Tuple | Triple] = (),
         model_id: str | None = None,
         at_least: int | None = None,
     ) -> list[bool]: ...
@@ -42,7 +42,7 @@ class Checks:
         questions: Iterable[Question | Triple],
         *,
         context: Mapping[str, Any] | None = None,
-        contextual_tuples: Sequence[Tuple | Triple] = (),
+        contextual_tuples: Iterable[Tuple | Triple] = (),
         model_id: str | None = None,
         at_least: int | None = None,
     ) -> BatchResult: ...
@@ -56,7 +56,7 @@ class Checks:
         object_type: str,
         out: NDArray[np.bool_] | NDArray[np.uint8] | None = None,
         context: Mapping[str, Any] | None = None,
-        contextual_tuples: Sequence[Tuple | Triple] = (),
+        contextual_tuples: Iterable[Tuple | Triple] = (),
         model_id: str | None = None,
         at_least: int | None = None,
     ) -> NDArray[np.bool_]: ...

@@ -20,7 +20,9 @@ from fgacore.kernel.sets cimport GHOST, NONE
 from fgacore.kernel.view cimport ERROR_CONDITION, ERROR_CONDITION_WORK, ERROR_RAISED, ERROR_WORK
 from fgacore.limits import BATCH_ITEMS_MAX, CHECK_WORK_MAX, CONDITION_WORK_MAX
 from fgacore.results import BatchResult
-from fgacore.runtime.batch cimport NAME_BYTES, answer_ids, answer_run, answer_texts, batch_items, batch_list, batch_open, batch_over, batch_text, find_targets
+from fgacore.runtime.batch cimport (
+    NAME_BYTES, answer_ids, answer_run, answer_texts, batch_allowed, batch_items, batch_list, batch_open, batch_over, batch_text, find_targets,
+)
 from fgacore.runtime.gate cimport fga_gate_enter, fga_gate_leave, fga_gate_return, fga_gate_wait
 from fgacore.runtime.overlay cimport contextual_list, overlay_make
 from fgacore.runtime.resolve cimport PROVISIONAL
@@ -38,7 +40,7 @@ cdef enum:
     NOGIL_ITEMS = 64             # a batch of so many is worth the 40 ns of letting the GIL go
 
 
-cdef inline bint given(object contextual_tuples) noexcept:
+cdef bint given(object contextual_tuples) noexcept:
     """Whether there are contextual tuples; what is no list of them is refused where they are read."""
     return contextual_tuples is not NOTHING and contextual_tuples is not None and not (
         (type(contextual_tuples) is list or type(contextual_tuples) is tuple) and not contextual_tuples)
@@ -245,6 +247,12 @@ cdef class Checks:
 
         A bad item raises its error, with its position in `.index`; nothing is answered then.
         """
+        return self.answer_objects(subject, relation, objects, context, contextual_tuples, model_id, at_least, False)
+
+    cdef list answer_objects(
+            self, object subject, object relation, object objects, object context, object contextual_tuples, object model_id, object at_least,
+            bint only):
+        """The answer for each object; with `only` the objects that are allowed instead."""
         cdef AskerC asker
         cdef ModelPlan model
         cdef Plan plan
@@ -297,7 +305,7 @@ cdef class Checks:
                 raised.index = batch.failed
                 raise raised
             self._state.checks += batch.count
-            return batch_list(&batch)
+            return batch_allowed(&batch, items) if only else batch_list(&batch)
         finally:
             self._state.give(checker)
             free(batch.texts)

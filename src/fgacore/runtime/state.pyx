@@ -201,6 +201,10 @@ cdef class State:
         self.model = None
         self.version = Version.empty(self.serial + 1)
 
+    def moment(self):
+        """Engine time in microseconds since the epoch."""
+        return self.now()
+
     @property
     def is_open(self):
         """False once closed."""
