@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy
 
@@ -303,7 +303,7 @@ class EngineAdapter:
         subject, relation, type_name = question[:3]
         brought = _surroundings(Question(subject, relation, "", *question[3:]))
 
-        def listed(mode: str) -> Listed:
+        def listed(mode: Literal["raise", "report"]) -> Listed:
             found = self.engine.list_objects(subject, relation, type_name, on_missing_context=mode, **brought, **options)
             assert (found.subject, found.relation, found.type) == (subject, relation, type_name)
             assert (found.revision, found.instant) == (self.engine.revision, instant(self._time))
@@ -352,7 +352,7 @@ class EngineAdapter:
         object_name, relation, kind = question[:3]
         brought = _surroundings(Question("", relation, object_name, *question[3:]))
 
-        def listed(mode: str) -> Listed:
+        def listed(mode: Literal["raise", "report"]) -> Listed:
             found = self.engine.list_subjects(object_name, relation, kind, on_missing_context=mode, **brought, **options)
             every = [*found.subjects, *([f"{kind}:*"] if found.wildcard else [])]
             assert (found.revision, found.instant) == (self.engine.revision, instant(self._time))

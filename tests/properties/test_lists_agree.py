@@ -364,7 +364,7 @@ def test_lists_of_subjects_worked_out_by_hand(name: str, model: str, tuples: str
     object_type = object_name.partition(":")[0]
     for line in tuples.split(", "):
         subject, held, *on = line.split()
-        adapter.write([(*worked(subject), held, *(on or [f"{object_type}:1"]))])
+        adapter.write([(worked(subject)[0], held, on[0] if on else f"{object_type}:1")])
     answers = adapter.list_subjects(SubjectsQuestion(object_name, relation, kind))
     adapter.close()
     assert len(answers) > 0

@@ -63,7 +63,8 @@ def faults_of(
     """Every list of the stage by every path, and a check of every item that it should have."""
     faults = []
     note = "one by our own rule: no depth limit" if any(item.error_code == DEPTH_LIMIT[1] for item in stage.list_users) else ""
-    for assertion in (*stage.list_objects, *stage.list_users):
+    assertions: list[ListObjects | ListUsers] = [*stage.list_objects, *stage.list_users]
+    for assertion in assertions:
         expected, brought = expectation(test, assertion), bring(assertion.contextual_tuples)
         question: ObjectsQuestion | SubjectsQuestion
         if isinstance(assertion, ListObjects):
@@ -122,5 +123,6 @@ def test_the_suites_are_whole() -> None:
     stages = {name: [stage for test in tests for stage in test.stages] for name, tests in SUITE.items()}
     assert {name: sum(len(stage.list_objects) for stage in found) for name, found in stages.items()} == {"consolidated": 270, "abac": 75}
     assert {name: sum(len(stage.list_users) for stage in found) for name, found in stages.items()} == {"consolidated": 295, "abac": 91}
-    numbers = {item.error_code for found in stages.values() for stage in found for item in (*stage.list_objects, *stage.list_users)}
+    every = [stage for found in stages.values() for stage in found]
+    numbers = {item.error_code for stage in every for item in stage.list_objects} | {item.error_code for stage in every for item in stage.list_users}
     assert numbers - {None, DEPTH_LIMIT[1]} == {number for _, number in (*LIST_OBJECTS_CODES, *LIST_USERS_CODES)}

@@ -17,6 +17,7 @@ cdef struct BulkC:
     IdsC* found                  # of each node in each mode: node << 1 | mode
     uint8_t* needed              # likewise
     uint8_t* done
+    uint8_t* called              # of each node: another reads its set
     uint32_t* order              # nodes by their component,
     uint32_t* starts             # and where each component's begin: component_count + 1
     bint upper                   # what fails is present in mode definite, absent in mode possible
@@ -24,4 +25,5 @@ cdef struct BulkC:
 
 cdef bint bulk_open(BulkC* bulk, RunC* run, bint upper) noexcept nogil
 cdef const IdsC* bulk_list(BulkC* bulk, uint32_t node) noexcept nogil
+cdef void bulk_forget(BulkC* bulk, uint32_t node) noexcept nogil
 cdef void bulk_close(BulkC* bulk) noexcept nogil

@@ -530,10 +530,14 @@ cdef bint bulk_open(BulkC* bulk, RunC* run, bint upper) noexcept nogil:
     bulk.found = <IdsC*>calloc(count, sizeof(IdsC))
     bulk.needed = <uint8_t*>calloc(count, 1)
     bulk.done = <uint8_t*>calloc(count, 1)
+    bulk.called = <uint8_t*>calloc(count, 1)
     bulk.order = <uint32_t*>malloc(4 * (<size_t>run.plan.node_count + 1))
     bulk.starts = <uint32_t*>calloc(<size_t>run.plan.component_count + 2, 4)
-    if bulk.found == NULL or bulk.needed == NULL or bulk.done == NULL or bulk.order == NULL or bulk.starts == NULL:
+    if bulk.found == NULL or bulk.needed == NULL or bulk.done == NULL or bulk.called == NULL or bulk.order == NULL or bulk.starts == NULL:
         return 0
+    for i in range(run.plan.op_count):
+        if run.plan.ops[i].code >= OP_EXISTS:
+            bulk.called[run.plan.ops[i].node] = 1
     for i in range(run.plan.node_count):
         bulk.starts[run.plan.nodes[i].component + 2] += 1
     for i in range(run.plan.component_count):
@@ -552,9 +556,18 @@ cdef void bulk_close(BulkC* bulk) noexcept nogil:
     free(bulk.found)
     free(bulk.needed)
     free(bulk.done)
+    free(bulk.called)
     free(bulk.order)
     free(bulk.starts)
     memset(bulk, 0, sizeof(BulkC))
+
+
+cdef void bulk_forget(BulkC* bulk, uint32_t node) noexcept nogil:
+    """The set of a node has been read: let it go, unless others are made of it."""
+    if not bulk.called[node]:
+        ids_free(&bulk.found[node << 1])
+        bulk.done[node << 1] = 0
+        bulk.needed[node << 1] = 0
 
 
 cdef bint mark(BulkC* bulk, uint32_t node) noexcept nogil:

@@ -6,10 +6,11 @@ One owner; without the GIL. Every function that allocates returns 0 where there 
 
 from libc.stdint cimport uint32_t, uint64_t
 
-from fgacore.kernel.sets cimport SetC
+from fgacore.kernel.sets cimport SetC, run_contains
 
 cdef enum:
-    IDS_FEW = 4096
+    IDS_FEW = 4096               # ids that are hashed at most; fewer where their pages are few
+    IDS_PAGE = 32                # ids for each page from which bits are less work than sorting
     PAGE_WORDS = 1024            # of 64 bits
 
 cdef struct IdsC:
@@ -17,7 +18,7 @@ cdef struct IdsC:
     uint32_t listed
     uint32_t room
     uint32_t count               # ids in the set
-    uint32_t* slots              # position + 1 by hash; 0: free
+    uint32_t* slots              # position + 1 by hash; 0: free. NULL: the list is one rising run
     uint32_t mask
     uint64_t** pages             # NULL: hashed
     uint32_t page_count
@@ -35,7 +36,7 @@ cdef inline bint ids_has(const IdsC* ids, uint32_t id) noexcept nogil:
     if ids.pages != NULL:
         return (id >> 16) < ids.page_count and ids.pages[id >> 16] != NULL and (ids.pages[id >> 16][(id & 0xFFFF) >> 6] >> (id & 63)) & 1
     if ids.slots == NULL:
-        return 0
+        return ids.listed != 0 and run_contains(ids.list, ids.listed, id)    # one run, and no more was put in
     at = (id * <uint32_t>0x9E3779B1U >> 7) & ids.mask
     while ids.slots[at]:
         if ids.list[ids.slots[at] - 1] == id:

@@ -88,7 +88,10 @@ cdef bint to_pages(IdsC* ids) noexcept nogil:
 
 cdef bint grow_slots(IdsC* ids) noexcept nogil:
     cdef uint32_t mask = 4 * (ids.mask + 1) - 1 if ids.mask else 255, i, at
-    cdef uint32_t* slots = <uint32_t*>calloc(<size_t>mask + 1, 4)
+    cdef uint32_t* slots
+    while mask < 2 * (ids.listed + 1):
+        mask = 4 * (mask + 1) - 1
+    slots = <uint32_t*>calloc(<size_t>mask + 1, 4)
     if slots == NULL:
         return 0
     for i in range(ids.listed):
@@ -136,17 +139,39 @@ cdef bint ids_add(IdsC* ids, uint32_t id, bint* new) noexcept nogil:
     return 1
 
 
+cdef bint worth_pages(const IdsC* ids, const SetC* s) noexcept nogil:
+    """Whether the ids are many for the pages that they lie in: by the last of a run, which is the highest."""
+    cdef uint32_t high
+    if s.form != RUN or s.count == 0:
+        return 0
+    high = (<const uint32_t*>s.data)[s.count - 1]
+    if ids.listed and ids.list[ids.listed - 1] > high:
+        high = ids.list[ids.listed - 1]
+    return ids.count + s.count >= IDS_PAGE * ((high >> 16) + 1)
+
+
 cdef bint ids_put(IdsC* ids, const SetC* s) noexcept nogil:
     """Put a whole set in. Of many ids only the bits are kept, no list. 0: no memory."""
     cdef IterC it
     cdef ContainerC c
     cdef uint16_t members[4096]
     cdef uint16_t* low
+    cdef void* grown
     cdef uint64_t* page
     cdef uint64_t word, old
     cdef uint32_t id = 0, i, j, n
     cdef bint new
-    if ids.pages == NULL and <uint64_t>ids.count + s.count <= IDS_FEW:
+    if ids.count == 0 and s.form == RUN and ids.pages == NULL:
+        grown = realloc(ids.list, 4 * <size_t>s.count + 4)
+        if grown == NULL:
+            return 0
+        ids.list = <uint32_t*>grown
+        memcpy(ids.list, s.data, 4 * <size_t>s.count)
+        ids.room = s.count
+        ids.listed = s.count
+        ids.count = s.count
+        return 1
+    if ids.pages == NULL and <uint64_t>ids.count + s.count <= IDS_FEW and not worth_pages(ids, s):
         iter_start(&it, s)
         while iter_next(&it, &id):
             if not ids_add(ids, id, &new):
@@ -198,9 +223,13 @@ cdef void ids_write(const IdsC* ids, uint32_t* out) noexcept nogil:
     cdef uint32_t page, word, first, i
     cdef uint64_t bits
     if ids.pages == NULL:
-        if ids.count:
-            memcpy(out, ids.list, 4 * <size_t>ids.count)
-            fga_sort(out, ids.count)
+        if ids.count == 0:
+            return
+        memcpy(out, ids.list, 4 * <size_t>ids.count)
+        for i in range(1, ids.count):
+            if out[i] < out[i - 1]:
+                fga_sort(out, ids.count)
+                return
         return
     for page in range(ids.page_count):
         if ids.pages[page] == NULL:

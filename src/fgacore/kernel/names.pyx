@@ -1,8 +1,7 @@
 """Interning and growth: see names.pxd. Everything here but the finding runs under the store's write lock and the GIL."""
 
 from libc.stdlib cimport calloc, free, malloc, realloc
-from cpython.list cimport PyList_New, PyList_SET_ITEM
-from cpython.ref cimport Py_INCREF
+from cpython.list cimport PyList_New
 from libc.string cimport memcpy
 
 from fgacore.kernel.memory cimport pointers_add, pointers_free, pointers_reserve
@@ -16,23 +15,28 @@ cdef enum:
 
 cdef extern from *:
     """
-    /* UTF-8 as a str; ASCII, which nearly all names are, without a decoder. */
-    static inline PyObject *fga_text(const char *text, Py_ssize_t length) {
+    /* Put UTF-8 into a new list as a str; ASCII, which nearly all names are, without a decoder. */
+    static inline int fga_put_text(PyObject *list, Py_ssize_t i, const char *text, Py_ssize_t length) {
         uint64_t word, high = 0;
-        Py_ssize_t i = 0;
+        Py_ssize_t at = 0;
         PyObject *out;
-        for (; i + 8 <= length; i += 8) {
-            memcpy(&word, text + i, 8);
+        for (; at + 8 <= length; at += 8) {
+            memcpy(&word, text + at, 8);
             high |= word;
         }
-        for (; i < length; i++) high |= (uint64_t)(unsigned char)text[i];
-        if (high & 0x8080808080808080u) return PyUnicode_DecodeUTF8(text, length, NULL);
-        out = PyUnicode_New(length, 127);
-        if (out != NULL) memcpy(PyUnicode_1BYTE_DATA(out), text, length);
-        return out;
+        for (; at < length; at++) high |= (uint64_t)(unsigned char)text[at];
+        if (high & 0x8080808080808080u) {
+            out = PyUnicode_DecodeUTF8(text, length, NULL);
+        } else {
+            out = PyUnicode_New(length, 127);
+            if (out != NULL) memcpy(PyUnicode_1BYTE_DATA(out), text, length);
+        }
+        if (out == NULL) return -1;
+        PyList_SET_ITEM(list, i, out);
+        return 0;
     }
     """
-    object fga_text(const char* text, Py_ssize_t length)
+    int fga_put_text(object items, Py_ssize_t i, const char* text, Py_ssize_t length) except -1
 
 
 cdef class Names:
@@ -194,15 +198,16 @@ cdef class Names:
     def texts(self, uint16_t type, const uint32_t[::1] ids not None):
         """The whole names of ids of one type, a list of str. Every id must have been given."""
         cdef const NameC* entry
-        cdef Py_ssize_t i
-        cdef list out = PyList_New(ids.shape[0])
-        for i in range(ids.shape[0]):
-            entry = self.of(type, ids[i])
-            if entry == NULL:
+        cdef Py_ssize_t i, count = ids.shape[0]
+        cdef uint32_t known = self.places_count[type] if type < self.type_count else 0
+        cdef const uint32_t* places = self.places[type] if known else NULL      # they may move only where the GIL is let go, which nothing here does
+        cdef list out = PyList_New(count)
+        for i in range(count):
+            if ids[i] >= known:
                 raise ValueError("an id of no name")
-            text = fga_text(<const char*>(entry + 1), entry.length)
-            Py_INCREF(text)
-            PyList_SET_ITEM(out, i, text)
+            entry = names_entry(&self.c, places[ids[i]])
+            fga_prefetch(<const char*>entry + 512)
+            fga_put_text(out, i, <const char*>(entry + 1), entry.length)
         return out
 
     def find(self, bytes name not None):

@@ -87,6 +87,7 @@ class Compiler:
         self.condition_numbers = {name: i for i, name in enumerate(model.conditions)}
         self.members = {self.nodes[kind[0], kind[1]] for found in self.admissions for kind, _, _ in found if kind[1] is not None}
         self.flat = self._flat()
+        self._reachable: dict[Kind, list[tuple[str, str]]] = {}
 
     def _admissions(self, type: str, relation: str) -> list[Admission]:
         seen: dict[tuple[Kind, str], int] = {}
@@ -188,7 +189,9 @@ class Compiler:
 
     def reachable(self, kind: Kind) -> list[tuple[str, str]]:
         """The (type, relation) pairs that a subject of a kind may hold at all, in the model's order."""
-        return [name for name, reached in zip(self.names, _Graph(self, kind).reached, strict=True) if reached]
+        if kind not in self._reachable:
+            self._reachable[kind] = [name for name, reached in zip(self.names, _Graph(self, kind).reached, strict=True) if reached]
+        return self._reachable[kind]
 
     def parts(self, kind: Kind) -> Parts:
         """The decision graph for one kind of subject."""

@@ -6,7 +6,7 @@ from libc.string cimport memset
 import numpy
 
 from fgacore.errors import RequestError, quote
-from fgacore.kernel.bulk cimport BulkC, bulk_close, bulk_list, bulk_open
+from fgacore.kernel.bulk cimport BulkC, bulk_close, bulk_forget, bulk_list, bulk_open
 from fgacore.kernel.check cimport ask
 from fgacore.kernel.ids cimport IdsC, ids_write
 from fgacore.kernel.plan cimport NO_NODE, ModelPlan, Plan, relation_find
@@ -14,14 +14,14 @@ from fgacore.kernel.sets cimport GHOST
 from fgacore.kernel.view cimport ERROR_CONDITION, whole_keep
 from fgacore.limits import LIST_WORK_MAX
 from fgacore.runtime.checks cimport AskerC, given, kernel_error
-from fgacore.runtime.clock import moment_of
-from fgacore.runtime.objects import ObjectSet
+from fgacore.runtime.objects cimport ObjectSet, object_set
 from fgacore.runtime.overlay cimport Overlay, overlay_make
 from fgacore.runtime.resolve cimport PROVISIONAL
 from fgacore.runtime.state cimport Checker
 from fgacore.runtime.text cimport text_of
 
 cdef uint64_t work_max = LIST_WORK_MAX
+cdef object empty = numpy.empty, uint32 = numpy.dtype(numpy.uint32)
 
 cdef enum:
     LARGE_PAGES = 1 << 20        # ids
@@ -30,7 +30,10 @@ cdef enum:
 cdef object array_of(const IdsC* ids):
     """The ids, rising, as a uint32 array. A large one is made of large pages of memory, which numpy asks for from 4 MiB on."""
     cdef uint32_t[::1] view
-    array = numpy.empty(max(ids.count, LARGE_PAGES) if ids.count > LARGE_PAGES // 4 else ids.count, numpy.uint32)[:ids.count]
+    if ids.count > LARGE_PAGES // 4:
+        array = numpy.empty(max(ids.count, LARGE_PAGES), numpy.uint32)[:ids.count]
+    else:
+        array = empty(ids.count, uint32)
     if ids.count:
         view = array
         with nogil:
@@ -75,6 +78,8 @@ cdef class Lists(Checks):
         cdef uint32_t node
         cdef int64_t instant = self._writer.tick() if self._state.ticking else 0
         cdef list nodes = [], definite = [], possible = [], out = []
+        cdef ObjectSet set
+        cdef Py_ssize_t i
         cdef bint unsure = False
         if not instant:
             instant = self._state.now()
@@ -100,6 +105,8 @@ cdef class Lists(Checks):
                     if found == NULL:
                         raise kernel_error(checker)
                     (possible if upper else definite).append(array_of(found))
+                    if len(nodes) > 1:
+                        bulk_forget(&bulk, node)
                     unsure = unsure or bulk.unsure
                     if unsure and not report:
                         checker.c.run.error = ERROR_CONDITION
@@ -109,16 +116,18 @@ cdef class Lists(Checks):
                 bulk_close(&bulk)
                 if not unsure:
                     break
-            own = self.own_names(overlay, model, &asker, subject)
-            stamp = (1, checker.version.revision, moment_of(instant))
-            for i, (type, relation) in enumerate(pairs):
-                kind = model.types[type]
-                asked = (str.__str__(subject), str.__str__(relation), str.__str__(type))
-                rest = None
+            own = None
+            if overlay is not None or asker.id == GHOST:
+                own = self.own_names(overlay, model, &asker, subject)
+            who = str.__str__(subject)
+            for i in range(len(pairs)):
+                type, relation = pairs[i]
+                set = object_set(
+                    self._state.names, model.types[type], own, definite[i], who, str.__str__(relation), str.__str__(type), checker.version.revision, instant)
                 if unsure:
                     rest = numpy.setdiff1d(possible[i], definite[i], assume_unique=True)
-                    rest = ObjectSet(self._state.names, kind, own, rest, asked, stamp) if len(rest) else None
-                out.append(ObjectSet(self._state.names, kind, own, definite[i], asked, stamp, rest))
+                    set.rest = set.with_ids(rest) if len(rest) else None
+                out.append(set)
             return out
         finally:
             if bulk.run != NULL:

@@ -249,7 +249,7 @@ def reach(
         model_id=model.model_id,
         definite=definite,
         conditional=conditional,
-        conditions={pair: conditions.deciding(pair, found) for pair, found in conditional.items()},
+        conditions={pair: conditions.deciding(pair, found) if len(found) else () for pair, found in conditional.items()},
         _engine=engine,
         _model=model,
         _expired=expired if alone else None,
@@ -530,6 +530,6 @@ def _beyond(those: dict[Pair, ObjectSet], others: dict[Pair, ObjectSet]) -> list
             known = set(other.to_list())
             names = [name for name in found.to_list() if name not in known]
         else:
-            names = found._with(np.setdiff1d(found.ids, other.ids, assume_unique=True)).to_list()
+            names = found._names_beyond(other)
         out += [(pair, name) for name in names]
     return out
