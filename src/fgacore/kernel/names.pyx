@@ -18,18 +18,26 @@ cdef extern from *:
     /* Put UTF-8 into a new list as a str; ASCII, which nearly all names are, without a decoder. */
     static inline int fga_put_text(PyObject *list, Py_ssize_t i, const char *text, Py_ssize_t length) {
         uint64_t word, high = 0;
-        Py_ssize_t at = 0;
-        PyObject *out;
-        for (; at + 8 <= length; at += 8) {
-            memcpy(&word, text + at, 8);
+        Py_ssize_t at;
+        PyObject *out = PyUnicode_New(length, 127);
+        char *to;
+        if (out == NULL) return -1;
+        to = (char *)PyUnicode_1BYTE_DATA(out);
+        if (length >= 8) {
+            for (at = 0; at + 8 <= length; at += 8) {
+                memcpy(&word, text + at, 8);
+                memcpy(to + at, &word, 8);
+                high |= word;
+            }
+            memcpy(&word, text + length - 8, 8);
+            memcpy(to + length - 8, &word, 8);
             high |= word;
-        }
-        for (; at < length; at++) high |= (uint64_t)(unsigned char)text[at];
-        if (high & 0x8080808080808080u) {
-            out = PyUnicode_DecodeUTF8(text, length, NULL);
         } else {
-            out = PyUnicode_New(length, 127);
-            if (out != NULL) memcpy(PyUnicode_1BYTE_DATA(out), text, length);
+            for (at = 0; at < length; at++) high |= (uint64_t)(unsigned char)(to[at] = text[at]);
+        }
+        if (high & 0x8080808080808080u) {
+            Py_DECREF(out);
+            out = PyUnicode_DecodeUTF8(text, length, NULL);
         }
         if (out == NULL) return -1;
         PyList_SET_ITEM(list, i, out);
