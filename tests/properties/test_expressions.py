@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fgacore.errors import ModelError, RequestError
@@ -336,6 +336,7 @@ def answers(examples: int, *, whole: bool) -> set[tuple[str, bool | str]]:
 
     @settings(max_examples=examples)
     @given(expressions(whole=whole), ALL_VALUES)
+    @example('ip.in_cidr("10.0.0.0/8") && s.matches("a+")', [EXAMPLES.get(parameter.type) for parameter in PARAMETERS.values()])
     def run(text: str, values: list[object]) -> None:
         try:
             condition = compiled(text)
