@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import time
 from collections import deque
@@ -17,7 +16,7 @@ from fgacore.language import load
 from fgacore.language.compile import Compiler, Kind, SymbolTable
 from fgacore.language.conditions import compile_conditions
 from fgacore.language.model import Model
-from fgacore.limits import CHANGES_KEPT_MAX, CONTEXTUAL_TUPLES_MAX, STORE_RELATIONS_MAX, STORE_TYPES_MAX
+from fgacore.limits import CHANGES_KEPT_MAX, STORE_RELATIONS_MAX, STORE_TYPES_MAX
 from fgacore.results import Change, Stats
 from fgacore.runtime.clock import moment_of
 from fgacore.runtime.conditions import Conditions
@@ -262,7 +261,7 @@ class Engine(Lists):
             relation,
             subject_type,
             context=context,
-            contextual_tuples=_once(contextual_tuples),
+            contextual_tuples=contextual_tuples,
             on_missing_context=on_missing_context,
             model_id=model_id,
             at_least=at_least,
@@ -278,7 +277,7 @@ class Engine(Lists):
         at_least: int | None = None,
     ) -> dict[str, Any]:
         """How `relation` on `object` comes about, one level deep, as OpenFGA's Expand gives it. Conditions are not evaluated."""
-        return expand(self, object, relation, contextual_tuples=_once(contextual_tuples), model_id=model_id, at_least=at_least)
+        return expand(self, object, relation, contextual_tuples=contextual_tuples, model_id=model_id, at_least=at_least)
 
     def reach(
         self,
@@ -290,7 +289,7 @@ class Engine(Lists):
         at_least: int | None = None,
     ) -> Reach:
         """All that `subject` can do, its blast radius: the exact set of objects for every type and relation that it can hold, at one revision."""
-        return reach(self, subject, context=context, contextual_tuples=_once(contextual_tuples), model_id=model_id, at_least=at_least)
+        return reach(self, subject, context=context, contextual_tuples=contextual_tuples, model_id=model_id, at_least=at_least)
 
     def changes(self, since: int = 0) -> list[Change]:
         """What was recorded after revision `since`: every model, and the writes that named an actor or a reason, the newest 100,000 of them."""
@@ -340,13 +339,6 @@ class Engine(Lists):
     def _refuse_option(name: str, value: object, *options: str) -> None:
         if value not in options:
             raise RequestError(f"{name} is {' or '.join(map(quote, options))}")
-
-
-def _once(items: Any) -> Any:
-    """Contextual tuples that are read more than once, read once from the caller; what they are is for the reader to say."""
-    if isinstance(items, Iterator):
-        return list(itertools.islice(items, CONTEXTUAL_TUPLES_MAX + 1))
-    return items
 
 
 def _list(items: Iterable[Triple | Tuple], what: str) -> list[Triple | Tuple]:

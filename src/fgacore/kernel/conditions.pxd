@@ -8,7 +8,7 @@ One owner at a time; used without the GIL.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from fgacore.kernel.program cimport ProgramC
-from fgacore.kernel.values cimport ContextC
+from fgacore.kernel.values cimport ContextC, ValueC
 
 cdef enum:
     OUTCOME_FALSE = 0
@@ -66,6 +66,9 @@ cdef struct ConditionsC:
     uint32_t count
     uint32_t round
 
+cdef bint parameters_take(
+    const ConditionC* condition, const ContextC* own, const ContextC* request, const ValueC** values, FaultC* fault) noexcept nogil
+cdef int run_outcome(ConditionsC* c, int ran, FaultC* fault) noexcept nogil
 cdef int condition_decide(ConditionsC* c, uint32_t condition, const ContextC* context) noexcept nogil
 cdef bint conditions_begin(ConditionsC* c, const ConditionC* conditions, const ContextC* request, outside_t outside, void* data, uint64_t work) noexcept nogil
 cdef void conditions_free(ConditionsC* c) noexcept nogil

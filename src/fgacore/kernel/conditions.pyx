@@ -1,10 +1,10 @@
 """See conditions.pxd."""
 
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp, memset
+from libc.string cimport memset
 
-from fgacore.kernel.program cimport RUN_FALSE, RUN_MEMORY, RUN_TRUE, RUN_WORK, program_run
-from fgacore.kernel.values cimport VALUE_BAD, VALUE_MISSING, ValueC
+from fgacore.kernel.program cimport RUN_ERROR, RUN_FALSE, RUN_TRUE, RUN_WORK, program_run
+from fgacore.kernel.values cimport VALUE_BAD, VALUE_MISSING, context_equal
 
 cdef enum:
     OUTCOMES_MIN = 64
@@ -44,10 +44,7 @@ cdef inline uint64_t hash_of(uint32_t condition, const ContextC* context) noexce
 
 
 cdef inline bint is_same(const ContextC* a, const ContextC* b) noexcept nogil:
-    if a == b:
-        return 1
-    return a != NULL and b != NULL and a.hash == b.hash and a.signature == b.signature and a.raw_size == b.raw_size and (
-        memcmp(a.raw, b.raw, a.raw_size) == 0)
+    return a == b or (a != NULL and b != NULL and a.signature == b.signature and context_equal(a, b))
 
 
 cdef bint grow(ConditionsC* c) noexcept nogil:
@@ -114,13 +111,41 @@ cdef int condition_decide(ConditionsC* c, uint32_t condition, const ContextC* co
     return outcome
 
 
-cdef int decide(ConditionsC* c, uint32_t number, const ContextC* context, FaultC* fault) noexcept nogil:
-    """A tuple's own value wins over the request's. Every parameter has one, or the condition fails, whatever its expression would have made of it."""
-    cdef const ConditionC* condition
-    cdef const ValueC* values[PARAMETERS_MAX]
+cdef bint parameters_take(
+        const ConditionC* condition, const ContextC* own, const ContextC* request, const ValueC** values, FaultC* fault) noexcept nogil:
+    """The value of each parameter: a tuple's own wins over the request's. Every one has a value, or the condition fails, whatever its expression
+    would have made of it: 0, with the fault."""
     cdef const ValueC* value
     cdef uint32_t i
-    cdef int ran
+    for i in range(condition.count):
+        value = &own.values[i] if own != NULL else NULL
+        if value == NULL or value.tag == VALUE_MISSING:
+            value = &request.values[condition.slots[i]] if request != NULL else NULL
+        if value == NULL or value.tag == VALUE_MISSING or value.tag == VALUE_BAD:
+            fault.kind = FAILED_INVALID if value != NULL and value.tag == VALUE_BAD else FAILED_MISSING
+            fault.parameter = i
+            return 0
+        values[i] = value
+    return 1
+
+
+cdef int run_outcome(ConditionsC* c, int ran, FaultC* fault) noexcept nogil:
+    """What a run of a program comes to: OUTCOME_*."""
+    if ran == RUN_TRUE:
+        return OUTCOME_TRUE
+    if ran == RUN_FALSE:
+        return OUTCOME_FALSE
+    if ran == RUN_ERROR:
+        fault.kind = FAILED_RUN
+        return OUTCOME_ERROR
+    c.stop = STOP_WORK if ran == RUN_WORK else STOP_MEMORY
+    return OUTCOME_STOP
+
+
+cdef int decide(ConditionsC* c, uint32_t number, const ContextC* context, FaultC* fault) noexcept nogil:
+    """Decide a condition here, or outside: OUTCOME_*."""
+    cdef const ConditionC* condition
+    cdef const ValueC* values[PARAMETERS_MAX]
     if c.conditions == NULL:     # no call is under way
         c.stop = STOP_MEMORY
         return OUTCOME_STOP
@@ -128,22 +153,6 @@ cdef int decide(ConditionsC* c, uint32_t number, const ContextC* context, FaultC
     if condition.program == NULL or condition.count > PARAMETERS_MAX or (
             context != NULL and context.signature != condition.signature):
         return c.outside(c.data, number, context, fault)
-    for i in range(condition.count):
-        value = &context.values[i] if context != NULL else NULL
-        if value == NULL or value.tag == VALUE_MISSING:
-            value = &c.request.values[condition.slots[i]] if c.request != NULL else NULL
-        if value == NULL or value.tag == VALUE_MISSING or value.tag == VALUE_BAD:
-            fault.kind = FAILED_INVALID if value != NULL and value.tag == VALUE_BAD else FAILED_MISSING
-            fault.parameter = i
-            return OUTCOME_ERROR
-        values[i] = value
-    ran = program_run(condition.program, values, &c.work)
-    if ran == RUN_TRUE:
-        return OUTCOME_TRUE
-    if ran == RUN_FALSE:
-        return OUTCOME_FALSE
-    if ran == RUN_WORK or ran == RUN_MEMORY:
-        c.stop = STOP_WORK if ran == RUN_WORK else STOP_MEMORY
-        return OUTCOME_STOP
-    fault.kind = FAILED_RUN
-    return OUTCOME_ERROR
+    if not parameters_take(condition, context, c.request, values, fault):
+        return OUTCOME_ERROR
+    return run_outcome(c, program_run(condition.program, values, &c.work), fault)

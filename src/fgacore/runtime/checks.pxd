@@ -28,6 +28,8 @@ cdef class Checks:
     cdef bint answer_few(self, Checker checker, ModelPlan model, BatchC* batch, Py_ssize_t first, Py_ssize_t end) noexcept
     cdef int answer_group(
         self, Checker checker, ModelPlan model, list items, dict errors, BatchC* batch, Py_ssize_t first, Py_ssize_t end, Overlay overlay) except -1
+    cdef int target_over(
+        self, ModelPlan model, object relation, object object, const AskerC* asker, uint32_t* node, uint32_t* id, Overlay overlay) except -1
     cdef Plan asker_over(self, ModelPlan model, object subject, AskerC* asker, Overlay overlay)
     cdef int fresh(self, object at_least) except -1
     cdef str type_of(self, object type)

@@ -168,6 +168,17 @@ cdef class Checks:
             id[0] = NONE if overlay is None else self.name_id(overlay, text, length)
         return 0
 
+    cdef int target_over(
+            self, ModelPlan model, object relation, object object, const AskerC* asker, uint32_t* node, uint32_t* id, Overlay overlay) except -1:
+        """The same over contextual tuples, or without."""
+        cdef int symbol = relation_find(model, relation)
+        cdef Py_ssize_t length = 0
+        cdef const char* text
+        if overlay is None:
+            return self.target(model, symbol, relation, object, asker, node, id)
+        text = text_of(object, &length, "object")
+        return self.target_slow(model, symbol, relation, object, text, length, asker, node, id, overlay)
+
     # ---- questions ----
 
     def check(self, subject, relation, object, *, context=None, contextual_tuples=(), model_id=None, at_least=None):
@@ -224,15 +235,12 @@ cdef class Checks:
             self._state.give(checker)
 
     cdef object check_over(self, Version version, ModelPlan model, object subject, object relation, object object, object context, Overlay overlay):
-        """A question over contextual tuples."""
+        """A question over contextual tuples, or without: then of `version`."""
         cdef AskerC asker
         cdef uint32_t node = 0, id = 0
-        cdef Py_ssize_t length = 0
-        cdef const char* text
         cdef Plan plan = self.asker_over(model, subject, &asker, overlay)
-        text = text_of(object, &length, "object")
-        self.target_slow(model, relation_find(model, relation), relation, object, text, length, &asker, &node, &id, overlay)
-        return self.check_long(overlay.version, model, plan, asker.id, node, id, context)
+        self.target_over(model, relation, object, &asker, &node, &id, overlay)
+        return self.check_long(version if overlay is None else overlay.version, model, plan, asker.id, node, id, context)
 
     cdef ModelPlan model_for(self, object model_id, object at_least):
         """The model asked for, or the newest; the store open, and as new as asked."""
@@ -420,9 +428,6 @@ cdef class Checks:
     cdef bint answer_question(
             self, Version version, ModelPlan model, object item, object context, Overlay overlay, int64_t instant) except -1:
         """One question of a batch by itself, its own context over the call's and its own contextual tuples beside the call's."""
-        cdef AskerC asker
-        cdef Plan plan
-        cdef uint32_t node = 0, id = 0
         cdef tuple parts
         if isinstance(item, Question):
             if item.context is not None:
@@ -431,11 +436,7 @@ cdef class Checks:
                 own = contextual_list(item.contextual_tuples)
                 overlay = overlay_make(self._state, model, version, own if overlay is None else overlay.items + own, instant)
         parts = question_parts(item)
-        if overlay is not None:
-            return self.check_over(version, model, parts[0], parts[1], parts[2], context, overlay)
-        plan = self.asker(model, parts[0], &asker)
-        self.target(model, relation_find(model, parts[1]), parts[1], parts[2], &asker, &node, &id)
-        return self.check_long(version, model, plan, asker.id, node, id, context)
+        return self.check_over(version, model, parts[0], parts[1], parts[2], context, overlay)
 
     cdef bint answer_few(self, Checker checker, ModelPlan model, BatchC* batch, Py_ssize_t first, Py_ssize_t end) noexcept:
         """The same for a few questions of a plain subject about known names, where bounded walks suffice: nothing can go wrong then. 0: not so."""

@@ -36,5 +36,4 @@ cdef class Request:
     cdef int end(self) except -1
     cdef object error(self)
     cdef int fail(self, FaultC* fault, uint32_t kind, str why) except -1
-    cdef int outcome(self, int ran, FaultC* fault) except -1
     cdef int decide(self, uint32_t number, const ContextC* context, FaultC* fault) except -1

@@ -5,10 +5,10 @@ from libc.stdlib cimport calloc, free
 from fgacore.errors import RequestError, quote
 from fgacore.kernel.conditions cimport (
     FAILED_INVALID, FAILED_MISSING, FAILED_RUN, OUTCOME_ERROR, OUTCOME_FALSE, OUTCOME_STOP, OUTCOME_TRUE, PARAMETERS_MAX, STOP_MEMORY, STOP_RAISED, STOP_WORK,
-    conditions_begin,
+    conditions_begin, parameters_take, run_outcome,
 )
-from fgacore.kernel.program cimport RUN_ERROR, RUN_FALSE, RUN_MEMORY, RUN_TRUE, RUN_WORK, Program, program_run
-from fgacore.kernel.values cimport VALUE_BAD, VALUE_MISSING, ValueC
+from fgacore.kernel.program cimport RUN_ERROR, RUN_TRUE, Program, program_run
+from fgacore.kernel.values cimport VALUE_BAD, ValueC
 from fgacore.language.conditions import ConditionFailed
 from fgacore.runtime.context cimport context_fault, context_request, context_reread, value_object
 
@@ -134,7 +134,6 @@ cdef class Request:
         cdef Parameters parameters = self.conditions.parameters[number]
         cdef const ConditionC* condition = &self.conditions.items[number]
         cdef const ValueC* values[PARAMETERS_MAX]
-        cdef const ValueC* value
         cdef ContextC* again = NULL
         cdef Program program
         cdef uint32_t i
@@ -155,22 +154,12 @@ cdef class Request:
         try:
             if context != NULL and context.signature != condition.signature:
                 again = context_reread(parameters, context.raw, context.raw_size)
-            for i in range(condition.count):
-                value = NULL
-                if context != NULL:
-                    value = &again.values[i] if again != NULL else &context.values[i]
-                if value != NULL and value.tag == VALUE_BAD:
-                    fault.parameter = i
+            if not parameters_take(condition, again if again != NULL else context, self.values, values, fault):
+                if again != NULL and again.values[fault.parameter].tag == VALUE_BAD:
                     return self.fail(fault, FAILED_INVALID, "the value stored with the tuple is not of its type in this model")
-                if value == NULL or value.tag == VALUE_MISSING:
-                    value = &self.values.values[condition.slots[i]] if self.values != NULL else NULL
-                if value == NULL or value.tag == VALUE_MISSING or value.tag == VALUE_BAD:
-                    fault.kind = FAILED_INVALID if value != NULL and value.tag == VALUE_BAD else FAILED_MISSING
-                    fault.parameter = i
-                    return OUTCOME_ERROR
-                values[i] = value
+                return OUTCOME_ERROR
             if condition.program != NULL:
-                return self.outcome(program_run(condition.program, values, &self.kernel.work), fault)
+                return run_outcome(self.kernel, program_run(condition.program, values, &self.kernel.work), fault)
             found = []
             for i in range(condition.count):
                 try:
@@ -181,7 +170,7 @@ cdef class Request:
             for program in self.conditions.lifted[number]:
                 ran = program_run(&program.c, values, &self.kernel.work)
                 if ran > RUN_ERROR:
-                    return self.outcome(ran, fault)
+                    return run_outcome(self.kernel, ran, fault)
                 found.append(None if ran == RUN_ERROR else ran == RUN_TRUE)
             try:
                 return OUTCOME_TRUE if self.conditions.compiled[number].library.evaluate(found) else OUTCOME_FALSE
@@ -189,15 +178,3 @@ cdef class Request:
                 return self.fail(fault, FAILED_RUN, str(error))
         finally:
             free(again)
-
-    cdef int outcome(self, int ran, FaultC* fault) except -1:
-        """What a run of a program comes to."""
-        if ran == RUN_TRUE:
-            return OUTCOME_TRUE
-        if ran == RUN_FALSE:
-            return OUTCOME_FALSE
-        if ran == RUN_ERROR:
-            fault.kind = FAILED_RUN
-            return OUTCOME_ERROR
-        self.kernel.stop = STOP_WORK if ran == RUN_WORK else STOP_MEMORY
-        return OUTCOME_STOP

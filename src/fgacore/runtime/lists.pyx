@@ -18,7 +18,6 @@ from fgacore.runtime.objects cimport ObjectSet, object_set
 from fgacore.runtime.overlay cimport Overlay, overlay_make
 from fgacore.runtime.resolve cimport PROVISIONAL
 from fgacore.runtime.state cimport Checker
-from fgacore.runtime.text cimport text_of
 
 cdef uint64_t work_max = LIST_WORK_MAX
 cdef object empty = numpy.empty, uint32 = numpy.dtype(numpy.uint32)
@@ -171,8 +170,6 @@ cdef class Lists(Checks):
         cdef uint32_t node = 0, id = 0
         cdef int64_t instant = self._writer.tick() if self._state.ticking else 0
         cdef list out = []
-        cdef const char* text
-        cdef Py_ssize_t length = 0
         cdef bint yes
         checker = self._state.take()
         try:
@@ -187,11 +184,7 @@ cdef class Lists(Checks):
                 raise RequestError(f"the model has no type {quote(type)}", code="type_not_found")
             self._state.begin(checker, plan, asker.id, False)
             for relation in model.source.model.types[type].relations:
-                text = text_of(object, &length, "object")
-                if overlay is None:
-                    self.target(model, relation_find(model, relation), relation, object, &asker, &node, &id)
-                else:
-                    self.target_slow(model, relation_find(model, relation), relation, object, text, length, &asker, &node, &id, overlay)
+                self.target_over(model, relation, object, &asker, &node, &id, overlay)
                 checker.c.run.visited_max = checker.c.run.visited + self._state.visited_max
                 with nogil:
                     yes = ask(&checker.c, node, id)

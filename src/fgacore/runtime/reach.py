@@ -214,7 +214,7 @@ def reach(
     subject: str,
     *,
     context: Mapping[str, Any] | None = None,
-    contextual_tuples: Sequence[Tuple | Triple] = (),
+    contextual_tuples: Iterable[Tuple | Triple] = (),
     model_id: str | None = None,
     at_least: int | None = None,
 ) -> Reach:
