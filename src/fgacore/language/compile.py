@@ -217,10 +217,10 @@ class _Graph:
 
     # ---- what the kind can reach ----
 
-    def _reached(self) -> list[bool]:
-        """The nodes that a subject of this kind may hold at all: the least fixpoint, an exclusion counted by its base."""
+    def _least(self, holds: Callable[[int, list[bool]], bool]) -> list[bool]:
+        """For each node whether it holds: the least fixpoint of a rule over the node's own tuples and the nodes that it mentions."""
         compiler = self.compiler
-        reached = [False] * len(compiler.names)
+        found = [False] * len(compiler.names)
         dependents: list[list[int]] = [[] for _ in compiler.names]
         for node in range(len(compiler.names)):
             for callee in self._mentions(node):
@@ -228,10 +228,20 @@ class _Graph:
         todo = list(range(len(compiler.names)))
         while todo:
             node = todo.pop()
-            if not reached[node] and (node == self.asking or self._holds(compiler.rewrites[node], node, reached)):
-                reached[node] = True
+            if not found[node] and holds(node, found):
+                found[node] = True
                 todo.extend(dependents[node])
-        return reached
+        return found
+
+    def _reached(self) -> list[bool]:
+        """The nodes that a subject of this kind may hold at all: an exclusion counts by its base."""
+        rewrites = self.compiler.rewrites
+        return self._least(lambda node, reached: node == self.asking or self._holds(rewrites[node], node, reached))
+
+    def _conditioned(self) -> list[bool]:
+        """The nodes that read conditioned tuples, or call one that does."""
+        rewrites = self.compiler.rewrites
+        return self._least(lambda node, conditioned: self._unsure(rewrites[node], node, conditioned))
 
     def _mentions(self, node: int) -> set[int]:
         compiler, (type, _) = self.compiler, self.compiler.names[node]
@@ -281,48 +291,21 @@ class _Graph:
                 out.append((callee, table, condition))
         return out
 
-    def _conditioned(self) -> list[bool]:
-        """The nodes that read conditioned tuples, or call one that does."""
-        compiler = self.compiler
-        out = [any(condition for _, _, condition in found) for found in compiler.admissions]
-        mentioned_by: list[list[int]] = [[] for _ in out]
-        for node, (type, _) in enumerate(compiler.names):
-            for callee in self._mentions(node):
-                mentioned_by[callee].append(node)
-            out[node] |= any(condition for found in self._tuplesets(type, compiler.rewrites[node]) for _, _, condition in found)
-        todo = [node for node, found in enumerate(out) if found]
-        while todo:
-            for node in mentioned_by[todo.pop()]:
-                if not out[node]:
-                    out[node] = True
-                    todo.append(node)
-        return out
-
-    def _tuplesets(self, type: str, rewrite: Rewrite) -> list[list[tuple[int, int, str]]]:
-        """What each `from` of a rewrite reads."""
-        if isinstance(rewrite, TupleToUserset):
-            return [self._parents(type, rewrite)]
-        if isinstance(rewrite, Difference):
-            return self._tuplesets(type, rewrite.base) + self._tuplesets(type, rewrite.subtract)
-        if isinstance(rewrite, (Union, Intersection)):
-            return [found for child in rewrite.children for found in self._tuplesets(type, child)]
-        return []
-
-    def _unsure(self, rewrite: Rewrite, node: int) -> bool:
+    def _unsure(self, rewrite: Rewrite, node: int, conditioned: list[bool]) -> bool:
         """Whether a part of a node's rewrite may hang on a condition: then it is asked after what does not."""
         compiler, (type, _) = self.compiler, self.compiler.names[node]
         if isinstance(rewrite, This):
             found = compiler.admissions[node]
             return any(condition for _, _, condition in found) or any(
-                self.conditioned[compiler.nodes[kind[0], kind[1]]] for kind, _, _ in found if kind[1] is not None
+                conditioned[compiler.nodes[kind[0], kind[1]]] for kind, _, _ in found if kind[1] is not None
             )
         if isinstance(rewrite, ComputedUserset):
-            return self.conditioned[compiler.node_of[type, rewrite.relation]]
+            return conditioned[compiler.node_of[type, rewrite.relation]]
         if isinstance(rewrite, TupleToUserset):
-            return any(condition or self.conditioned[callee] for callee, _, condition in self._parents(type, rewrite))
+            return any(condition or conditioned[callee] for callee, _, condition in self._parents(type, rewrite))
         if isinstance(rewrite, Difference):
-            return self._unsure(rewrite.base, node) or self._unsure(rewrite.subtract, node)
-        return any(self._unsure(child, node) for child in rewrite.children)
+            return self._unsure(rewrite.base, node, conditioned) or self._unsure(rewrite.subtract, node, conditioned)
+        return any(self._unsure(child, node, conditioned) for child in rewrite.children)
 
     # ---- operations ----
 
@@ -393,7 +376,7 @@ class _Graph:
         if not self._holds(rewrite.base, node, self.reached):
             return if_false
         deeper = UNDER_EVEN if under == UNDER_ODD else UNDER_ODD
-        if self._unsure(rewrite.base, node) and not self._unsure(rewrite.subtract, node):
+        if self._unsure(rewrite.base, node, self.conditioned) and not self._unsure(rewrite.subtract, node, self.conditioned):
             return self._rewrite(rewrite.subtract, node, deeper, if_false, self._rewrite(rewrite.base, node, under, if_true, if_false))
         return self._rewrite(rewrite.base, node, under, self._rewrite(rewrite.subtract, node, deeper, if_false, if_true), if_false)
 
@@ -421,7 +404,7 @@ class _Graph:
 
         What may hang on a condition comes after what does not.
         """
-        unsure = self._unsure(rewrite, node)
+        unsure = self._unsure(rewrite, node, self.conditioned)
         if isinstance(rewrite, TupleToUserset):
             return unsure, 4 if rewrite.relation == self.compiler.names[node][1] else 3
         return unsure, {This: 0, ComputedUserset: 1}.get(type(rewrite), 2)
