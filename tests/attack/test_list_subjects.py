@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import random
 import re
-import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pytest
 
 import fgacore
+from attack.worlds import attempt, key_of, refusal
 from fgacore import FgaError, RequestError, StoreError, Tuple
 
 SOAK = bool(os.environ.get("FGACORE_SOAK"))
@@ -95,24 +95,6 @@ def outcome(call: Callable[[], bool]) -> Answer:
         return call()
     except FgaError as error:
         return error.code
-
-
-def refusal(call: Callable[[], object]) -> FgaError:
-    with pytest.raises(FgaError) as caught:
-        call()
-    return caught.value
-
-
-def attempt(call: Callable[[], Any]) -> tuple[Any, FgaError | None]:
-    """What the call gives, or what it raises."""
-    try:
-        return call(), None
-    except FgaError as error:
-        return None, error
-
-
-def key_of(fact: Fact) -> tuple[str, str, str]:
-    return (fact.subject, fact.relation, fact.object) if isinstance(fact, Tuple) else fact
 
 
 def random_facts(rng: random.Random, count: int) -> list[Fact]:
@@ -397,15 +379,6 @@ def test_a_chain_of_groups_and_folders_of_any_depth() -> None:
     assert len(engine.list_subjects("doc:1", "viewer", "group#member")) == depth + 1
     assert engine.list_subjects("doc:1", "opened", "user").to_list() == []
     assert engine.list_subjects(f"folder:{depth // 2 - 1}", "open", "user").to_list() == ["user:b"]
-
-
-@pytest.fixture
-def _restless() -> Iterator[None]:
-    """Let threads take turns a hundred times as often as usual."""
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(5e-5)
-    yield
-    sys.setswitchinterval(usual)
 
 
 @pytest.mark.usefixtures("_restless")

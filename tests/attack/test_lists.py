@@ -10,10 +10,8 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy
@@ -21,6 +19,7 @@ import pytest
 from pyroaring import BitMap
 
 import fgacore
+from attack.worlds import START, Clock, at, attempt, key_of, refusal
 from fgacore import FgaError, RequestError, StoreError, Tuple
 
 SOAK = bool(os.environ.get("FGACORE_SOAK"))
@@ -91,21 +90,6 @@ ADMITTED: list[tuple[str, str, str]] = [  # object type, relation, what of: a ty
     *[("doc", "held", each) for each in ("user", "doc#knot", "doc#knot")],
 ]
 CONTEXTS: tuple[dict[str, Any] | None, ...] = (None, {"x": 1}, {"x": 11}, {"x": "bad"})
-START = 1_000
-
-
-class Clock:
-    """Seconds since the epoch."""
-
-    def __init__(self) -> None:
-        self.seconds = START
-
-    def __call__(self) -> int:
-        return self.seconds
-
-
-def at(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
 
 
 def made(facts: Iterable[Fact] = (), model: str = MODEL, clock: Clock | None = None) -> fgacore.Engine:
@@ -124,24 +108,6 @@ def outcome(call: Callable[[], Any]) -> Answer:
         return error.code
     assert isinstance(answer, bool)
     return answer
-
-
-def refusal(call: Callable[[], object]) -> FgaError:
-    with pytest.raises(FgaError) as caught:
-        call()
-    return caught.value
-
-
-def attempt(call: Callable[[], Any]) -> tuple[Any, FgaError | None]:
-    """What the call gives, or what it raises."""
-    try:
-        return call(), None
-    except FgaError as error:
-        return None, error
-
-
-def key_of(fact: Fact) -> tuple[str, str, str]:
-    return (fact.subject, fact.relation, fact.object) if isinstance(fact, Tuple) else fact
 
 
 def random_fact(rng: random.Random, instants: Sequence[int] = ()) -> Fact:
@@ -1039,15 +1005,6 @@ def test_a_list_that_is_interrupted_leaves_nothing_half_known() -> None:
 
 
 # ---- beside writes and threads ----
-
-
-@pytest.fixture
-def _restless() -> Iterator[None]:
-    """Let threads take turns a hundred times as often as usual."""
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(5e-5)
-    yield
-    sys.setswitchinterval(usual)
 
 
 def in_threads(count: int, work: Callable[[int], None]) -> None:

@@ -8,16 +8,15 @@ from __future__ import annotations
 import json
 import os
 import random
-import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import pytest
 
 import fgacore
-from fgacore import FgaError, RequestError, StoreError, Tuple
+from attack.worlds import START, Clock, at, key_of, refusal
+from fgacore import RequestError, StoreError, Tuple
 
 SOAK = bool(os.environ.get("FGACORE_SOAK"))
 SEED = os.environ.get("FGACORE_SEED") or str(random.SystemRandom().randrange(1 << 32))
@@ -87,21 +86,6 @@ ADMITTED: list[tuple[str, str, str]] = [
     *[("doc", "held", each) for each in ("user", "doc#knot", "doc#knot")],
 ]
 CONTEXTS: tuple[dict[str, Any] | None, ...] = (None, {"x": 1}, {"x": 11, "y": 1}, {"y": 2})
-START = 1_000
-
-
-class Clock:
-    """Seconds since the epoch."""
-
-    def __init__(self) -> None:
-        self.seconds = START
-
-    def __call__(self) -> int:
-        return self.seconds
-
-
-def at(seconds: int) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)
 
 
 def made(facts: Iterable[Fact] = (), model: str = MODEL, clock: Clock | None = None) -> fgacore.Engine:
@@ -111,16 +95,6 @@ def made(facts: Iterable[Fact] = (), model: str = MODEL, clock: Clock | None = N
     if facts:
         engine.write(facts)
     return engine
-
-
-def refusal(call: Callable[[], object]) -> FgaError:
-    with pytest.raises(FgaError) as caught:
-        call()
-    return caught.value
-
-
-def key_of(fact: Fact) -> tuple[str, str, str]:
-    return (fact.subject, fact.relation, fact.object) if isinstance(fact, Tuple) else fact
 
 
 def random_facts(rng: random.Random, count: int, instants: Sequence[int] = ()) -> list[Fact]:
@@ -339,15 +313,6 @@ def test_an_engine_that_is_asked_for_reaches_answers_like_one_that_never_is(worl
         context = rng.choice(CONTEXTS)
         for subject in asked:
             assert sets(engine, subject, context=context) == sets(control, subject, context=context), (SEED, world, step, subject, context)
-
-
-@pytest.fixture
-def _restless() -> Iterator[None]:
-    """Let threads take turns a hundred times as often as usual."""
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(5e-5)
-    yield
-    sys.setswitchinterval(usual)
 
 
 @pytest.mark.usefixtures("_restless")
