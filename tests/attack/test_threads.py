@@ -9,10 +9,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy
 import pytest
@@ -47,13 +46,7 @@ type doc
 """
 
 
-@pytest.fixture(autouse=True)
-def _restless() -> Iterator[None]:
-    """Let threads take turns a hundred times as often as usual."""
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(5e-5)
-    yield
-    sys.setswitchinterval(usual)
+pytestmark = pytest.mark.usefixtures("_restless")
 
 
 def made() -> fgacore.Engine:

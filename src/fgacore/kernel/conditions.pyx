@@ -44,7 +44,7 @@ cdef inline uint64_t hash_of(uint32_t condition, const ContextC* context) noexce
 
 
 cdef inline bint is_same(const ContextC* a, const ContextC* b) noexcept nogil:
-    return a == b or (a != NULL and b != NULL and a.signature == b.signature and context_equal(a, b))
+    return context_equal(a, b) and (a == NULL or a.signature == b.signature)
 
 
 cdef bint grow(ConditionsC* c) noexcept nogil:

@@ -103,8 +103,8 @@ cdef struct NetworkC:
 
 
 cdef inline bint context_equal(const ContextC* a, const ContextC* b) noexcept nogil:
-    """Whether two stored contexts say the same, whatever parameters they were read for."""
-    return a.hash == b.hash and a.raw_size == b.raw_size and memcmp(a.raw, b.raw, a.raw_size) == 0
+    """Whether two stored contexts say the same, whatever parameters they were read for; NULL is no context."""
+    return a == b or (a != NULL and b != NULL and a.hash == b.hash and a.raw_size == b.raw_size and memcmp(a.raw, b.raw, a.raw_size) == 0)
 
 
 cdef inline int text_order(const ValueC* a, const ValueC* b) noexcept nogil:

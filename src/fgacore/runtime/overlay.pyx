@@ -11,7 +11,7 @@ from fgacore.kernel.plan cimport NO_TABLE
 from fgacore.kernel.tables cimport Edit
 from fgacore.kernel.values cimport ContextC, context_equal
 from fgacore.limits import CONTEXTUAL_TUPLES_MAX
-from fgacore.runtime.resolve cimport HOW_SKIP, ChangeC, ExtraC, new_name_find, shown
+from fgacore.runtime.resolve cimport HOW_SKIP, ChangeC, ExtraC, new_name_find, shown, stored_with
 from fgacore.tuples import Tuple
 
 cdef Py_ssize_t tuples_max = CONTEXTUAL_TUPLES_MAX
@@ -134,10 +134,5 @@ cdef int skip_repeats(State state, Resolver resolver, list items, ChangeC* chang
 
 
 cdef bint same_extra(Resolver resolver, const ChangeC* a, const ChangeC* b) noexcept:
-    cdef const ExtraC* x = &resolver.extras[a.extra - 1] if a.extra else NULL
-    cdef const ExtraC* y = &resolver.extras[b.extra - 1] if b.extra else NULL
-    if x == NULL or y == NULL:
-        return x == y or (x if x != NULL else y).expires == NEVER and (x if x != NULL else y).context == NULL
-    if x.expires != y.expires or (x.context == NULL) != (y.context == NULL):
-        return 0
-    return x.context == NULL or context_equal(x.context, y.context)
+    cdef ExtraC x = stored_with(resolver, a), y = stored_with(resolver, b)
+    return x.expires == y.expires and context_equal(x.context, y.context)

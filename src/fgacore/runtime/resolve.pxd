@@ -5,8 +5,9 @@ A new name has a provisional number, until a write interns it; a contextual tupl
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
+from fgacore.kernel.grants cimport NEVER
 from fgacore.kernel.names cimport NameC, NamesC
-from fgacore.kernel.plan cimport ModelPlan
+from fgacore.kernel.plan cimport NO_TABLE, ModelPlan
 from fgacore.kernel.values cimport ContextC
 from fgacore.runtime.context cimport Parameters
 from fgacore.runtime.state cimport State
@@ -76,6 +77,18 @@ cdef class Resolver:
     cdef int resolve_delete(self, item, Py_ssize_t index, ChangeC* change) except -1
     cdef uint32_t member(self, ModelPlan model, uint32_t type, const char* text, const ShapeC* shape) except? 0xFFFFFFFFU
     cdef uint32_t name_id(self, const char* text, uint32_t length, uint32_t type) except? 0xFFFFFFFFU
+
+
+cdef inline ExtraC stored_with(Resolver resolver, const ChangeC* change) noexcept:
+    """What a change stores beyond the names, where it says nothing the defaults."""
+    cdef ExtraC nothing
+    if change.extra:
+        return resolver.extras[change.extra - 1]
+    nothing.expires = NEVER
+    nothing.context = NULL
+    nothing.replaced = NO_TABLE
+    return nothing
+
 
 cdef uint32_t new_name_find(const NamesC* names, const NewNamesC* fresh, const char* text, uint32_t length) noexcept
 cdef object shown(object item)

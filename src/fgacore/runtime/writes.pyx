@@ -14,7 +14,7 @@ from fgacore.kernel.tables cimport Edit, Version
 from fgacore.kernel.values cimport ContextC, context_equal
 from fgacore.kernel.view cimport cache_drop
 from fgacore.limits import WRITE_TUPLES_MAX
-from fgacore.runtime.resolve cimport HOW_ADD, HOW_IN_PLACE, HOW_MOVE, HOW_SKIP, PROVISIONAL, ChangeC, ExtraC, NewNameC, NewNamesC, Resolver, shown
+from fgacore.runtime.resolve cimport HOW_ADD, HOW_IN_PLACE, HOW_MOVE, HOW_SKIP, PROVISIONAL, ChangeC, ExtraC, NewNameC, NewNamesC, Resolver, shown, stored_with
 
 cdef enum:
     SORT_FROM = 64               # tuples of a call from which they are sorted into their tables
@@ -404,12 +404,10 @@ cdef int refuse_repeats(State state, const ChangeC* changes, Py_ssize_t count, l
 
 cdef bint same_grant(const GrantC* grant, Resolver resolver, const ChangeC* change) noexcept:
     """Whether what is stored with a tuple is what a write says."""
-    cdef const ExtraC* extra = &resolver.extras[change.extra - 1] if change.extra else NULL
-    cdef const ContextC* stored = grant.context if grant != NULL else NULL
-    cdef const ContextC* context = extra.context if extra != NULL else NULL
-    if (grant.expires if grant != NULL else NEVER) != (extra.expires if extra != NULL else NEVER):
-        return 0
-    return stored == context or (stored != NULL and context != NULL and context_equal(stored, context))
+    cdef ExtraC extra = stored_with(resolver, change)
+    if grant == NULL:
+        return extra.expires == NEVER and extra.context == NULL
+    return grant.expires == extra.expires and context_equal(grant.context, extra.context)
 
 
 cdef int64_t expires_at(Version version, uint32_t table, uint32_t object, uint32_t subject) noexcept:
