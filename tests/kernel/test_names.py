@@ -7,10 +7,12 @@ import random
 import sys
 import threading
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fgacore.errors import StoreError
 from fgacore.kernel.names import Names
 
 SMALL = bool(os.environ.get("FGACORE_SMALL"))
@@ -113,6 +115,35 @@ def test_names_are_what_a_dict_would_be(added: list[tuple[str, int]], seed: byte
         assert names.add(text.encode(), type) == model[text][1]
     assert {text: names.find(text.encode()) for text in model} == model
     assert [[names.text(type, id) for id in range(names.count_of(type))] for type in range(4)] == by_type
+
+
+@pytest.mark.parametrize("count", [0, 1, 63, 64, 65, 1_000])
+def test_many_names_are_found_together_as_one_by_one(names: Names, count: int) -> None:
+    for i in range(count):
+        names.add(b"t:%d" % i, i % 3)
+    asked = [b"t:%d" % (i * 7 % (count + 5)) for i in range(count + 70)] + [b"", b"t", b"x" * 65_536]
+    assert names.find_many(asked) == [names.find(name) for name in asked]
+    assert sum(found is None for found in names.find_many([b"t:%d" % i for i in range(count + 5)])) == 5
+
+
+def test_names_know_their_store_and_generation(names: Names) -> None:
+    store = bytes(range(16))
+    assert (names.generation, len(names.store)) == (1, 16)
+    assert (Names(SEED, 7, store).generation, Names(SEED, 7, store).store) == (7, store)
+    for wrong in (b"", bytes(15), bytes(17)):
+        with pytest.raises(ValueError, match="identity"):
+            Names(SEED, 1, wrong)
+
+
+def test_an_id_without_a_name_is_no_text_but_an_error(names: Names) -> None:
+    """Sets have only ids that were given; another one is of a damaged snapshot."""
+    names.add(b"a:x", 3)
+    for type, ids in ((3, [0, 1]), (3, [0xFFFFFFFF]), (2, [0]), (4, [0])):
+        with pytest.raises(StoreError) as caught:
+            names.texts(type, np.array(ids, np.uint32))
+        assert caught.value.code == "corrupt"
+    assert names.texts(3, np.array([0, 0], np.uint32)) == ["a:x", "a:x"]
+    assert names.texts(9, np.array([], np.uint32)) == []
 
 
 def test_readers_find_every_name_that_was_there_while_one_adds(names: Names) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 import pytest
 
 import fgacore
-from fgacore.kernel.tables import Version
+from fgacore.kernel.tables import Edit, Version
 
 SMALL = bool(os.environ.get("FGACORE_SMALL"))
 MODEL = "model\n  schema 1.1\ntype user\ntype doc\n  relations\n    define viewer: [user]\n"
@@ -128,6 +128,46 @@ def test_tables_that_do_not_exist_are_empty() -> None:
     version = World(10).version
     for table in (version.table_total, 0xFFFFFFFF):
         assert (version.members(table, 0), version.members(table, 0, True), version.keys(table), version.table_bytes(table)) == ([], [], [], 0)
+
+
+# ---- edits ----
+
+
+def test_an_edit_sees_what_it_has_changed_and_the_version_before_does_not() -> None:
+    world = World(20)
+    world.change([(1, 1), (2, 2)])
+    before = world.version
+    for private in (False, True):
+        edit = Edit(before, before.serial + 1, before.table_total, private)
+        assert not edit.changed
+        assert (edit.holds(world.table, 1, 1), edit.holds(world.table, 3, 3)) == ((True, None), (False, None))
+        edit.change(world.table, [(3, 3), (2, 2)], [(1, 1)], expires=9)
+        assert edit.changed
+        assert [edit.holds(world.table, id, id) for id in (1, 2, 3)] == [(False, None), (True, 9), (True, 9)]
+        assert [edit.holds(table, 1, 1) for table in (before.table_total, 0xFFFFFFFF)] == [(False, None)] * 2
+        assert_version(before, world.table, {(1, 1), (2, 2)})
+        if private:
+            assert_version(edit.finish(before.revision), world.table, {(2, 2), (3, 3)})
+            with pytest.raises(ValueError, match="once"):
+                edit.finish(before.revision)
+
+
+def test_an_edit_that_changes_nothing_says_so() -> None:
+    world = World(20)
+    world.change([(1, 1)])
+    edit = Edit(world.version, world.version.serial + 1, world.version.table_total, True)
+    edit.change(world.table, [(1, 1)], [(5, 5)])
+    assert not edit.changed
+    edit.change(world.table, [(1, 1)], expires=9)
+    assert edit.changed
+
+
+def test_a_version_has_the_names_of_its_ids() -> None:
+    world = World(20)
+    first = world.version
+    world.change([(1, 1)])
+    assert world.version.names is first.names
+    assert (first.names.text(0, 7), first.names.count_of(0)) == ("user:7", 20)
 
 
 # ---- versions ----

@@ -1,6 +1,7 @@
 """Editing a side: one member more or less in the set of one id, in the delta of the edit's own version.
 
 The path to a set is copied where another version can reach it; so is a run, and of a large set the one container that changes.
+A base that is mapped may be damaged: then a member to remove may not be there. A change that is none is none; nothing is overrun.
 INVARIANT (published blocks are frozen): a block whose stamp is not the current edit's is never written to, the filter's bits excepted.
 Under the store's write lock.
 """

@@ -50,8 +50,8 @@ cdef int filter_add(EditC* edit, SideC* side, uint32_t id) except -1 nogil:
 
 
 cdef int drop_array(EditC* edit, const void* array, uint64_t stamp) except -1 nogil:
-    """The edit no longer uses an array that carries no stamp itself; stamp is that of the edit that made it."""
-    if array == NULL or edit.private:
+    """The edit no longer uses an array that carries no stamp itself; stamp is that of the edit that made it, 0 of a mapped one, which nobody frees."""
+    if array == NULL or stamp == 0 or edit.private:
         return 0
     return pointers_add(&edit.discarded if stamp == edit.stamp else &edit.retired, <void*>array)
 
@@ -211,6 +211,8 @@ cdef int chunk_change(EditC* edit, BlockC* block, uint32_t value, bint adding) e
     cdef uint16_t* values
     cdef uint8_t* bits
     cdef uint8_t* data
+    if not adding and (at == block.set.size or chunks[at].container.key != value >> 16):
+        return 0
     if at == block.set.size or chunks[at].container.key != value >> 16:
         data = <uint8_t*>edit_alloc(edit, 16 + 2 * 4)
         (<uint32_t*>data)[2] = 4
@@ -225,6 +227,8 @@ cdef int chunk_change(EditC* edit, BlockC* block, uint32_t value, bint adding) e
     c = &chunks[at].container
     if c.kind == CONTAINER_BITMAP:
         bits = <uint8_t*>c.data
+        if (bits[low >> 3] >> (low & 7)) & 1 == adding:
+            return 0
         if adding:
             bits[low >> 3] |= <uint8_t>(1 << (low & 7))
             c.count += 1
@@ -241,6 +245,8 @@ cdef int chunk_change(EditC* edit, BlockC* block, uint32_t value, bint adding) e
                 count -= (count >> 1) + 1
             else:
                 count >>= 1
+        if (i < c.count and values[i] == low) == adding:
+            return 0
         if adding:
             memmove(values + i + 1, values + i, 2 * (c.count - i))
             values[i] = <uint16_t>low
@@ -298,6 +304,8 @@ cdef int side_change(EditC* edit, SideC* side, uint32_t id, uint32_t value, bint
                 count -= half + 1
             else:
                 count = half
+        if (i < block.set.count and members[i] == value) == adding:
+            return 0
         if adding:
             memmove(members + i + 1, members + i, 4 * <size_t>(block.set.count - i))
             members[i] = value

@@ -5,7 +5,7 @@ version. Whether a tuple is stored, only the sides of its table say: a grant is 
 Written under the store's write lock, or in a private edit; read by any thread without the GIL.
 """
 
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
 
 from fgacore.kernel.memory cimport EditC
 from fgacore.kernel.side cimport NodeC
@@ -22,6 +22,16 @@ cdef struct GrantC:
     const ContextC* context      # NULL: none; a block of its own, shared by the copies of a grant
     uint64_t context_stamp       # of the edit that brought the context
     GrantC* next                 # another with the same hash
+
+
+cdef inline bint grant_is_leaf(const void* child) noexcept nogil:
+    """Whether a child of a node is a chain of grants, and no node."""
+    return (<uintptr_t>child) & 1
+
+
+cdef inline GrantC* grant_of_leaf(const void* child) noexcept nogil:
+    return <GrantC*>((<uintptr_t>child) & ~<uintptr_t>1)
+
 
 cdef const GrantC* grant_get(const void* root, uint32_t object, uint32_t subject) noexcept nogil
 cdef int grant_put(EditC* edit, void** root, uint32_t object, uint32_t subject, int64_t expires, const ContextC* context) except -1 nogil

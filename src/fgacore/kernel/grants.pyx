@@ -17,14 +17,6 @@ cdef inline uint32_t hash_of(uint32_t object, uint32_t subject) noexcept nogil:
     return <uint32_t>(key >> 32)
 
 
-cdef inline bint is_leaf(const void* child) noexcept nogil:
-    return (<uintptr_t>child) & 1
-
-
-cdef inline GrantC* leaf_of(const void* child) noexcept nogil:
-    return <GrantC*>((<uintptr_t>child) & ~<uintptr_t>1)
-
-
 cdef inline void* as_leaf(GrantC* grant) noexcept nogil:
     return <void*>((<uintptr_t>grant) | 1) if grant != NULL else NULL
 
@@ -34,8 +26,8 @@ cdef const GrantC* grant_get(const void* root, uint32_t object, uint32_t subject
     cdef uint32_t hash = hash_of(object, subject)
     cdef const GrantC* grant
     while root != NULL:
-        if is_leaf(root):
-            grant = leaf_of(root)
+        if grant_is_leaf(root):
+            grant = grant_of_leaf(root)
             while grant != NULL:
                 if grant.object == object and grant.subject == subject:
                     return grant
@@ -81,10 +73,10 @@ cdef int grant_put(EditC* edit, void** root, uint32_t object, uint32_t subject, 
     cdef GrantC* grant
     grant = <GrantC*>edit_alloc(edit, sizeof(GrantC))
     while slot[0] != NULL:
-        if is_leaf(slot[0]):
-            other = hash_of(leaf_of(slot[0]).object, leaf_of(slot[0]).subject)
+        if grant_is_leaf(slot[0]):
+            other = hash_of(grant_of_leaf(slot[0]).object, grant_of_leaf(slot[0]).subject)
             if other == hash:
-                rest = chain_without(edit, leaf_of(slot[0]), object, subject)
+                rest = chain_without(edit, grant_of_leaf(slot[0]), object, subject)
                 break
             node = node_own(edit, NULL)
             node.child[(other >> shift) & (TRIE_WIDTH - 1)] = slot[0]
@@ -111,13 +103,13 @@ cdef int grant_drop(EditC* edit, void** root, uint32_t object, uint32_t subject)
     cdef NodeC* node
     if grant_get(root[0], object, subject) == NULL:
         return 0
-    while not is_leaf(slot[0]):
+    while not grant_is_leaf(slot[0]):
         node = node_own(edit, <NodeC*>slot[0])
         slot[0] = node
         path[depth] = slot
         slot = &node.child[(hash >> TRIE_BITS * depth) & (TRIE_WIDTH - 1)]
         depth += 1
-    slot[0] = as_leaf(chain_without(edit, leaf_of(slot[0]), object, subject))
+    slot[0] = as_leaf(chain_without(edit, grant_of_leaf(slot[0]), object, subject))
     while depth and slot[0] == NULL:
         depth -= 1
         slot = path[depth]
@@ -137,8 +129,8 @@ cdef void grants_free(void* root) noexcept nogil:
     cdef uint32_t i
     if root == NULL:
         return
-    if is_leaf(root):
-        grant = leaf_of(root)
+    if grant_is_leaf(root):
+        grant = grant_of_leaf(root)
         while grant != NULL:
             following = grant.next
             free(<void*>grant.context)

@@ -14,9 +14,6 @@ from fgacore.kernel.memory cimport pointers_add, pointers_reserve
 from fgacore.kernel.sets cimport ROARING, RUN, RUN_MAX, SetC, set_decode
 from fgacore.kernel.side cimport LARGE, LeafC, PageC, leaves, popcount, side_base
 
-cdef enum:
-    WORDS_SPARE = 16             # readable words past the end, so that a vector load of a run stays inside
-
 cdef struct BuildC:              # a base under construction
     PageC* pages
     uint32_t page_count
@@ -147,6 +144,9 @@ cdef int side_rebuild(const SideC* side, const uint64_t* added, size_t added_cou
             while b < added_count and <uint32_t>(added[b] >> 32) == id:
                 b += 1
             n = <uint32_t>(b - a)
+            if <uint64_t>s.count + n >= LARGE:
+                with gil:
+                    raise MemoryError("a set of more than 2^31 members")
             count = s.count + n
             if count == 0:
                 continue

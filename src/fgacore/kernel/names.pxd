@@ -3,6 +3,8 @@
 An open-addressing table of 8-byte slots (high hash bits, place of the entry) over a 64-bit hash with a seed of the store's own,
 and entries in chunks that never move: id, type, length, text. A look-up touches a slot and an entry, nothing else.
 Ids are given in the order of interning, from 0 within each type, and are never reused.
+Below what was interned in this process there may lie a frozen base, the names of a snapshot: the same entries in one block, slots of its own, and the
+places of all ids, type after type. It is mapped from a file, so no byte of it is trusted: what it has out of its bounds reads as not found.
 Thread-safety: `names_find` may run without the GIL beside one writer. The writer publishes a slot after its entry; arrays that grow are replaced,
 and the old ones retired with the version in force (memory.pxd). A name found that is younger than the version a reader holds is in none of that version's tables.
 """
@@ -74,6 +76,7 @@ cdef enum:
 cdef enum:
     CHUNK_BITS = 15              # a chunk is 2^15 units of 8 bytes
     UNIT = 8
+    ID_MAX = 0x7FFFFFFF          # ids of one type; above it lie the ghosts and NONE
 
 cdef struct NameC:               # an entry; the text follows it
     uint32_t id                  # dense, within the type
@@ -85,14 +88,47 @@ cdef struct SlotsC:              # one allocation: this header, then the slots
     uint64_t mask                # slots - 1
     uint64_t slot[1]             # 0: free; else high 32 bits of the hash << 32 | place of the entry, in units
 
+cdef struct BaseC:               # frozen
+    const uint64_t* slots        # slot_count of them, as SlotsC has them: of the hash h the first is at (h's low 32 bits) * slot_count >> 32
+    const char* arena            # unit_count units; an entry begins at its place
+    const uint32_t* places       # of the ids of type 0, then of type 1, ...
+    uint32_t* counts             # by type, type_count of them: ids
+    uint32_t* firsts             # by type: where its places begin
+    uint64_t unit_count
+    uint64_t count               # names
+    uint32_t slot_count
+    uint32_t type_count
+
 cdef struct NamesC:
     SlotsC* slots                # replaced when it grows
     char** chunks                # replaced when it grows; the chunks stay
     uint64_t seed[4]
+    const BaseC* base            # NULL: none
 
 
 cdef inline const NameC* names_entry(const NamesC* names, uint32_t place) noexcept nogil:
     return <const NameC*>((<char**>fga_load_ptr(<void**>&names.chunks))[place >> CHUNK_BITS] + <uint64_t>(place & ((1 << CHUNK_BITS) - 1)) * UNIT)
+
+
+cdef inline uint32_t base_slot(const BaseC* base, uint64_t hash) noexcept nogil:
+    """The first slot in which a name may be."""
+    return <uint32_t>(<uint64_t><uint32_t>hash * base.slot_count >> 32)
+
+
+cdef inline const NameC* base_entry(const BaseC* base, uint32_t place) noexcept nogil:
+    """The entry at a place, NULL where there cannot be one: it lies in the arena, text included, and its id is one of its type."""
+    cdef const NameC* entry
+    if place >= base.unit_count:
+        return NULL
+    entry = <const NameC*>(base.arena + <uint64_t>place * UNIT)
+    if sizeof(NameC) + entry.length > (base.unit_count - place) * UNIT or entry.type >= base.type_count or entry.id >= base.counts[entry.type]:
+        return NULL
+    return entry
+
+
+cdef void base_free(BaseC* base) noexcept
+cdef const NameC* base_find(const BaseC* base, uint64_t hash, const char* text, uint32_t length) noexcept nogil
+cdef const NameC* base_of(const BaseC* base, uint16_t type, uint32_t id) noexcept nogil
 
 
 cdef inline const NameC* names_find(const NamesC* names, const char* text, uint32_t length) noexcept nogil:
@@ -104,7 +140,7 @@ cdef inline const NameC* names_find(const NamesC* names, const char* text, uint3
     while True:
         slot = fga_load_u64(&slots.slot[at])
         if slot == 0:
-            return NULL
+            return base_find(names.base, hash, text, length) if names.base != NULL else NULL
         if (slot ^ hash) >> 32 == 0:
             entry = names_entry(names, <uint32_t>slot)
             if entry.length == length and fga_same(<const char*>(entry + 1), text, length):
@@ -117,17 +153,39 @@ cdef void names_find_many(const NamesC* names, const char** texts, const uint32_
 
 cdef class Names:
     cdef NamesC c
+    cdef readonly uint64_t generation    # of the store: another one numbers the ids anew
+    cdef readonly bytes store    # identity of the store, 16 bytes. Ids mean the same in all names of one store and generation
     cdef PointersC retired       # replaced arrays, for the next version to take along
-    cdef uint64_t count          # names
+    cdef object mapping          # what keeps the memory of the base
+    cdef uint64_t count          # names, those of the base included
     cdef uint32_t chunk_count
     cdef uint32_t chunk_capacity
     cdef uint32_t used           # units used of the last chunk
-    cdef uint32_t** places       # for each type: dense id to place, places_room[type] of room
-    cdef uint32_t* places_count
+    cdef uint32_t** places       # for each type: dense id, less the ids of the base, to place; places_room[type] of room
+    cdef uint32_t* places_count  # ids, those of the base included
     cdef uint32_t* places_room
+    cdef uint32_t* settled       # ids that the newest version knows: those beyond it may be taken back
     cdef uint32_t type_count
     cdef int add_chunk(self) except -1
     cdef int grow_slots(self) except -1
     cdef int add_types(self, uint32_t count) except -1
     cdef const NameC* intern(self, const char* text, uint32_t length, uint16_t type) except NULL
+    cdef int lay_base(self, BaseC* base, object mapping) except -1
+    cdef object decoded(self, const NameC* entry, uint32_t skip)
+    cdef void settle(self) noexcept
     cdef const NameC* of(self, uint16_t type, uint32_t id) noexcept nogil
+
+
+cdef inline uint32_t base_count(const BaseC* base, uint32_t type) noexcept nogil:
+    """Number of a base's ids of a type; 0 where there is no base."""
+    return base.counts[type] if base != NULL and type < base.type_count else 0
+
+
+cdef inline uint32_t names_count(Names names, uint16_t type) noexcept:
+    """Number of names of a type; its ids are below it. Under the GIL."""
+    return names.places_count[type] if type < names.type_count else 0
+
+
+cdef inline uint32_t names_settled(Names names, uint16_t type) noexcept:
+    """The same without those that a write under way has brought. Under the GIL."""
+    return names.settled[type] if type < names.type_count else 0

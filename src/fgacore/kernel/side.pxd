@@ -1,7 +1,7 @@
 """One side of a table: an id to its set of ids. A frozen base, and above it a delta.
 
   base    pages of 64 ids (presence bits, rank), an offset for each present id, and the words in which runs and roaring bitmaps lie.
-          Flat arrays and offsets, never pointers: the layout of the snapshot file.
+          Flat arrays and offsets, never pointers: the layout of the snapshot file, which may be mapped: then nobody here frees them.
   delta   whole sets for the ids changed since, in a persistent 16-way trie: copying the path makes a new version, the old one stays as it was.
   filter  a bit for the low bits of every id in the delta: where it is 0 the base answers alone. Never cleared before a merge; a stale 1 is harmless.
 Everything here reads, but side_free. Any number of threads may, beside a writer, which never changes what they can reach (delta.pyx).
@@ -46,7 +46,7 @@ cdef struct SideC:
     uint32_t filter_mask
     uint32_t height              # levels of the trie
     uint32_t delta_count         # ids in the delta
-    uint64_t base_stamp          # of the edit that made the base's arrays
+    uint64_t base_stamp          # of the edit that made the base's arrays; 0: they are mapped, and the version's names keep the mapping
     uint64_t filter_stamp        # and the filter
 
 cdef struct LeafC:               # a set of the delta, with its id
@@ -76,6 +76,10 @@ cdef inline bint side_get(const SideC* side, uint32_t id, SetC* out) noexcept no
     out.count = (side.offsets[rank + 1] & ~<uint32_t>LARGE) - offset
     out.form = RUN
     return 1
+
+
+cdef inline bint side_mapped(const SideC* side) noexcept nogil:
+    return side.pages != NULL and side.base_stamp == 0
 
 
 cdef bint delta_get(const SideC* side, uint32_t id, SetC* out) noexcept nogil

@@ -22,7 +22,8 @@ cdef bint delta_get(const SideC* side, uint32_t id, SetC* out) noexcept nogil:
 
 
 cdef bint base_large(const SideC* side, uint32_t offset, SetC* out) noexcept nogil:
-    """A roaring bitmap of the base: two words (members, bytes) before it. Offsets out of the words read as an empty set."""
+    """A roaring bitmap of the base: two words (members, bytes) before it. Bytes out of the words, or too few for the members, read as an empty set:
+    each container has up to 65,536 members and four bytes in the header."""
     cdef uint64_t at = offset & ~<uint32_t>LARGE
     if at + 2 > side.word_count:
         return 0
@@ -30,7 +31,7 @@ cdef bint base_large(const SideC* side, uint32_t offset, SetC* out) noexcept nog
     out.size = side.words[at + 1]
     out.data = side.words + at + 2
     out.form = ROARING
-    return out.count != 0 and at + 2 + ((<uint64_t>out.size + 3) >> 2) <= side.word_count
+    return out.count != 0 and out.count <= 16384 * <uint64_t>out.size and at + 2 + ((<uint64_t>out.size + 3) >> 2) <= side.word_count
 
 
 cdef bint side_base(const SideC* side, uint32_t id, SetC* out) noexcept nogil:
@@ -76,9 +77,10 @@ cdef void node_free(NodeC* node, uint32_t level) noexcept nogil:
 
 
 cdef void side_free(SideC* side) noexcept nogil:
-    free(<void*>side.pages)
-    free(<void*>side.offsets)
-    free(<void*>side.words)
+    if not side_mapped(side):
+        free(<void*>side.pages)
+        free(<void*>side.offsets)
+        free(<void*>side.words)
     free(side.filter)
     if side.root != NULL:
         node_free(side.root, side.height)

@@ -12,7 +12,7 @@ from fgacore.kernel.grants cimport NEVER, grant_drop, grant_get, grant_put, gran
 from fgacore.kernel.memory cimport edit_abandon, edit_alloc, edit_keep, edit_replace, pointers_add, pointers_free, pointers_reserve
 from fgacore.kernel.merge cimport side_rebuild, side_swap
 from fgacore.kernel.sets cimport IterC, SetC, iter_next, iter_start, set_contains
-from fgacore.kernel.side cimport LeafC, leaves, popcount, side_bytes, side_free, side_get
+from fgacore.kernel.side cimport LeafC, leaves, popcount, side_bytes, side_free, side_get, side_mapped
 
 cdef extern from *:
     long refcount "Py_REFCNT"(PyObject*)
@@ -24,6 +24,8 @@ cdef enum:
     MERGE_FRACTION = 8           # and the part of the table above which it is: docs/performance.md
     LOT_MIN = 64                 # tuples that one write adds to a table, from which they may go straight into a new base,
     LOT_FRACTION = 32            # and the part of the table from which they do: a rebuilt tuple costs a tenth of one put into the delta
+    MAPPED_MIN = 65536           # as MERGE_MIN, where the base is mapped,
+    MAPPED_FRACTION = 2          # and as MERGE_FRACTION and LOT_FRACTION
 
 
 @cython.no_gc
@@ -61,9 +63,17 @@ cdef class Version:
             after = None         # or the count of the next one would be two
 
     @staticmethod
-    cdef Version empty(uint64_t serial):
+    cdef Version empty(uint64_t serial, Names names):
         cdef Version version = Version.__new__(Version)
         version.serial = serial
+        version.names = names
+        return version
+
+    @staticmethod
+    def at_revision(uint64_t serial, uint64_t revision, Names names not None):
+        """An empty version with a serial and a revision: where a log begins that was compacted."""
+        cdef Version version = Version.empty(serial, names)
+        version.revision = revision
         return version
 
     @property
@@ -160,26 +170,35 @@ cdef class Version:
 
     cdef bint has(self, uint32_t table, uint32_t object, uint32_t subject) noexcept nogil:
         """Whether a tuple is stored."""
-        cdef SetC s
-        if table >= self.table_count or self.tables[table] == NULL:
-            return 0
-        return side_get(&self.tables[table].forward, object, &s) and set_contains(&s, subject)
+        return tables_has(self.tables, self.table_count, table, object, subject)
 
     cdef const GrantC* grant(self, uint32_t table, uint32_t object, uint32_t subject) noexcept nogil:
         """What is stored with a tuple that is stored; NULL: nothing."""
-        if table >= self.table_count or self.tables[table] == NULL:
-            return NULL
-        return grant_get(self.tables[table].grants, object, subject)
+        return tables_grant(self.tables, self.table_count, table, object, subject)
+
+
+cdef bint tables_has(TableC** tables, uint32_t table_count, uint32_t table, uint32_t object, uint32_t subject) noexcept nogil:
+    cdef SetC s
+    if table >= table_count or tables[table] == NULL:
+        return 0
+    return side_get(&tables[table].forward, object, &s) and set_contains(&s, subject)
+
+
+cdef const GrantC* tables_grant(TableC** tables, uint32_t table_count, uint32_t table, uint32_t object, uint32_t subject) noexcept nogil:
+    if table >= table_count or tables[table] == NULL:
+        return NULL
+    return grant_get(tables[table].grants, object, subject)
 
 
 @cython.no_gc
 cdef class Edit:
     """A private next version in the making: change it, then publish it or let it go. One at a time for a store."""
 
-    def __cinit__(self, Version before not None, uint64_t serial, uint32_t table_count):
+    def __cinit__(self, Version before not None, uint64_t serial, uint32_t table_count, bint private=False):
         cdef uint32_t count = table_count if table_count > before.table_count else before.table_count
         memset(&self.c, 0, sizeof(EditC))
-        self.c.stamp = serial
+        self.c.stamp = PRIVATE_STAMP if private else serial
+        self.c.private = private
         self.before = before
         self.tables = <TableC**>calloc(count + 1, sizeof(TableC*))
         if self.tables == NULL:
@@ -210,9 +229,18 @@ cdef class Edit:
         self.tables[table] = own
         return own
 
+    cdef bint has(self, uint32_t table, uint32_t object, uint32_t subject) noexcept nogil:
+        """Whether a tuple is stored, by the edit or before it."""
+        return tables_has(self.tables, self.table_count, table, object, subject)
+
+    cdef const GrantC* grant_of(self, uint32_t table, uint32_t object, uint32_t subject) noexcept nogil:
+        """What is stored with a tuple that `has` says is stored; NULL: nothing. Until the edit's next change."""
+        return tables_grant(self.tables, self.table_count, table, object, subject)
+
     cdef int add(self, uint32_t table, uint32_t object, uint32_t subject) except -1:
         """Store a tuple that is not stored."""
         cdef TableC* t = self.table_own(table)
+        self.changed = True
         side_change(&self.c, &t.forward, object, subject, 1)
         side_change(&self.c, &t.reverse, subject, object, 1)
         t.tuple_count += 1
@@ -222,6 +250,7 @@ cdef class Edit:
     cdef int remove(self, uint32_t table, uint32_t object, uint32_t subject) except -1:
         """Drop a tuple that is stored."""
         cdef TableC* t = self.table_own(table)
+        self.changed = True
         side_change(&self.c, &t.forward, object, subject, 0)
         side_change(&self.c, &t.reverse, subject, object, 0)
         if t.grants != NULL:
@@ -236,6 +265,7 @@ cdef class Edit:
         if context != NULL:
             edit_keep(&self.c, <void*>context)
         t = self.table_own(table)
+        self.changed = True
         if context != NULL or expires != NEVER:
             return grant_put(&self.c, &t.grants, object, subject, expires, context)
         return grant_drop(&self.c, &t.grants, object, subject)
@@ -243,13 +273,16 @@ cdef class Edit:
     cdef int add_many(self, uint32_t table, uint64_t* by_object, uint64_t* by_subject, size_t count) except -1:
         """Store many tuples that are not stored: (object << 32 | subject) and (subject << 32 | object), each sorted and without repeats.
 
-        A lot that is large beside the table goes straight into a new base; a smaller one into the delta.
+        A lot that is large beside the table goes straight into a new base; a smaller one into the delta. Beside a mapped base it is half as large
+        as the table or goes into the delta: a new base is private memory, and the next snapshot takes the delta in.
         """
         cdef TableC* t = self.table_own(table)
         cdef SideC forward, reverse
         cdef size_t i
+        cdef uint32_t fraction = MAPPED_FRACTION if side_mapped(&t.forward) else LOT_FRACTION
+        self.changed = True
         pointers_reserve(&self.c.fresh, 6)       # so that a rebuilt side is never lost
-        if count >= LOT_MIN and count * LOT_FRACTION >= t.tuple_count:
+        if count >= LOT_MIN and count * fraction >= t.tuple_count:
             with nogil:
                 side_rebuild(&t.forward, by_object, count, &forward)
                 side_swap(&self.c, &t.forward, &forward)
@@ -282,9 +315,11 @@ cdef class Edit:
         return 0
 
     cdef int settle(self, uint32_t table) except -1:
-        """Merge a table whose delta has grown beyond its part."""
+        """Merge a table whose delta has grown beyond its part. Over a mapped base, which a merge replaces by private memory, a much larger one."""
         cdef TableC* t = self.tables[table] if table < self.table_count else NULL
         if t == NULL or t.delta_tuples < MERGE_MIN or t.delta_tuples * MERGE_FRACTION < t.tuple_count:
+            return 0
+        if side_mapped(&t.forward) and (t.delta_tuples < MAPPED_MIN or t.delta_tuples * MAPPED_FRACTION < t.tuple_count):
             return 0
         return self.merge(table)
 
@@ -295,6 +330,7 @@ cdef class Edit:
         pointers_reserve(&self.before.retired, self.c.retired.count)    # the last that can fail
         version.tables = self.tables
         version.table_count = self.table_count
+        version.names = self.before.names
         version.revision = revision
         version.serial = self.c.stamp
         version.structural = self.c.stamp if structural else self.before.structural
@@ -312,15 +348,14 @@ cdef class Edit:
     @staticmethod
     cdef Edit private(Version before, uint32_t table_count):
         """An edit for one call: any number at once, beside readers and the writer."""
-        cdef Edit edit = Edit(before, PRIVATE_STAMP, table_count)
-        edit.c.private = True
-        return edit
+        return Edit(before, 0, table_count, True)
 
     cdef Version publish_private(self):
         """The version of a private edit, for its call alone. It has no views, and keeps the version that it lies above."""
         cdef Version version = Version.__new__(Version)
         version.tables = self.tables
         version.table_count = self.table_count
+        version.names = self.before.names
         version.revision = self.before.revision
         version.serial = self.before.serial
         version.structural = self.before.structural
@@ -331,3 +366,50 @@ cdef class Edit:
         memset(&self.c, 0, sizeof(EditC))
         self.before = None
         return version
+
+    def change(self, uint32_t table, add=(), remove=(), expires=None, bint together=False):
+        """Remove and add (object, subject) pairs, if need be many together; `expires` is stored with each of those to add: for tests."""
+        cdef uint64_t* pairs
+        cdef size_t i, count
+        for object, subject in remove:
+            if self.has(table, object, subject):
+                self.remove(table, object, subject)
+        add = set(add)
+        added = sorted([(object, subject) for object, subject in add if not self.has(table, object, subject)])
+        if together and added:
+            count = len(added)
+            pairs = <uint64_t*>malloc(16 * count)
+            if pairs == NULL:
+                raise MemoryError()
+            try:
+                for i, (object, subject) in enumerate(added):
+                    pairs[i] = <uint64_t>object << 32 | <uint32_t>subject
+                for i, (subject, object) in enumerate(sorted((subject, object) for object, subject in added)):
+                    pairs[count + i] = <uint64_t>subject << 32 | <uint32_t>object
+                self.add_many(table, pairs, pairs + count, count)
+            finally:
+                free(pairs)
+        for object, subject in added:
+            if not together:
+                self.add(table, object, subject)
+        for object, subject in add if expires is not None else ():
+            self.grant(table, object, subject, expires, NULL)
+
+    def holds(self, uint32_t table, uint32_t object, uint32_t subject):
+        """Whether a tuple is stored, and when it expires: (False, None), (True, None), (True, instant). For tests."""
+        cdef const GrantC* grant = self.grant_of(table, object, subject)
+        if not self.has(table, object, subject):
+            return False, None
+        return True, None if grant == NULL or grant.expires == NEVER else grant.expires
+
+    def finish(self, uint64_t revision, merging=(), settling=()):
+        """The version of the edit, after some tables were merged, and some settled: for tests."""
+        if self.before is None:
+            raise ValueError("an edit is published once")
+        if self.c.private:
+            return self.publish_private()
+        for table in merging:
+            self.merge(table)
+        for table in settling:
+            self.settle(table)
+        return self.publish(revision, True)
