@@ -7,6 +7,9 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 
 import counts
+from postgres import postgres, postgres_server
+
+__all__ = ["postgres", "postgres_server"]
 
 # No deadline: machines differ. Examples are new in each run, and a failure prints what repeats it.
 settings.register_profile("fgacore", deadline=None, derandomize=False, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
