@@ -16,12 +16,13 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "fgacore"
 
 # A layer and all that it may know. `door` is `fgacore/__init__.py`, which re-exports the engine and does nothing else.
-LEAVES = {"errors", "limits", "tuples", "results"}
+LEAVES = {"errors", "formats", "limits", "tuples", "results"}
 BELOW_RUNTIME = LEAVES | {"kernel", "language", "store"}
 BELOW_ENGINE = BELOW_RUNTIME | {"runtime", "agents", "audit"}
 BELOW_EDGES = BELOW_ENGINE | {"engine", "door"}
 MAY_KNOW: dict[str, set[str]] = {
     "errors": set(),
+    "formats": set(),
     "limits": set(),
     "tuples": {"errors", "limits"},
     "results": {"errors", "limits", "tuples"},

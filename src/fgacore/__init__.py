@@ -4,7 +4,7 @@ from typing import Final
 
 from fgacore.engine import Engine, open
 from fgacore.errors import FgaError, InternalError, LimitError, ModelError, ModelIssue, RequestError, StoreError
-from fgacore.results import BatchResult, Change, Stats
+from fgacore.results import BatchResult, Change, Ids, ImportResult, Stats
 from fgacore.runtime.objects import ObjectSet
 from fgacore.runtime.reach import Reach, ReachChange, ReachDiff
 from fgacore.runtime.subjects import SubjectSet
@@ -18,6 +18,8 @@ __all__ = [
     "Change",
     "Engine",
     "FgaError",
+    "Ids",
+    "ImportResult",
     "InternalError",
     "LimitError",
     "ModelError",

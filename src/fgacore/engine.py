@@ -3,68 +3,105 @@
 from __future__ import annotations
 
 import os
-import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-from fgacore.errors import LimitError, ModelError, RequestError, StoreError, quote
-from fgacore.kernel.plan import ModelPlan
+from fgacore.errors import ModelError, RequestError, StoreError, quote
 from fgacore.language import load
-from fgacore.language.compile import Compiler, Kind, SymbolTable
-from fgacore.language.conditions import compile_conditions
-from fgacore.language.model import Model
-from fgacore.limits import CHANGES_KEPT_MAX, STORE_RELATIONS_MAX, STORE_TYPES_MAX
-from fgacore.results import Change, Stats
-from fgacore.runtime.clock import moment_of
-from fgacore.runtime.conditions import Conditions
-from fgacore.runtime.context import unpack
+from fgacore.limits import ACTOR_BYTES_MAX, IMPORT_LOT_TUPLES
+from fgacore.results import Change, ImportResult, Stats
+from fgacore.runtime.clock import instant_of
 from fgacore.runtime.expand import expand
+from fgacore.runtime.imports import Progress, import_lots, told
 from fgacore.runtime.lists import Lists
+from fgacore.runtime.memory import MemoryStore
 from fgacore.runtime.reach import Reach, reach
-from fgacore.runtime.state import State
+from fgacore.runtime.reads import Teller, stored_tuples
+from fgacore.runtime.replica import Replica
+from fgacore.runtime.requests import check_request_id, digest
+from fgacore.runtime.store import Clock, Store, Write
 from fgacore.runtime.subjects import SubjectSet, list_subjects
-from fgacore.runtime.ulid import UlidSource
+from fgacore.store.log import open_log
+from fgacore.store.transfer import Source, read_tuples, write_tuples
 from fgacore.tuples import Triple, Tuple
 
 __all__ = ["Clock", "Engine", "open"]
 
-Clock = Callable[[], datetime | float]
+OnDuplicate = Literal["error", "ignore", "replace"]
 
 
-def open(path: str | os.PathLike[str] = ":memory:", *, clock: Clock | None = None) -> Engine:
-    """Open a store. `:memory:` is a new, empty one that keeps nothing beyond the process.
+def open(
+    path: str | os.PathLike[str] = ":memory:",
+    *,
+    clock: Clock | None = None,
+    read_only: bool = False,
+    verify: bool = False,
+    max_staleness: float | None = 30.0,
+    cache: str | os.PathLike[str] | None = None,
+) -> Engine:
+    """Open a store. Any number of processes may have it open, and each may write.
 
+    path: a directory, made where there is none; `postgresql://user@host/database?store=NAME`, a log that machines share; or `:memory:`, a new, empty
+    store that keeps nothing beyond the process.
     clock: gives the time by which tuples expire, as an aware datetime or as seconds since the epoch; default: the machine's clock.
-    Engine time never goes back: it is the latest time that was seen.
+    Engine time never goes back: it is the latest time that was seen, in this process or in the log.
+    read_only: never write, nothing but reads; a store that does not exist is an error then.
+    verify: do not answer before every byte of the snapshot has been verified; else that happens behind.
+    max_staleness: seconds for which answers are given without news of the log (a connection that is lost); then they fail with StoreError `stale`.
+    None: without end.
+    cache: the directory of a PostgreSQL store's local snapshots; default: one of the user's cache.
 
     >>> import fgacore
     >>> with fgacore.open(":memory:") as engine:
     ...     _ = engine.write_model(model)
     """
-    if path != ":memory:":
-        raise RequestError("a store on disk is not supported yet, only `:memory:`", code="not_supported")
     if clock is not None and not callable(clock):
         raise RequestError("the clock is not callable")
-    return Engine(State(SymbolTable(), clock))
+    seconds: object = max_staleness
+    if seconds is not None and not (isinstance(seconds, (int, float)) and seconds > 0):
+        raise RequestError("max_staleness is a number of seconds above 0, or None")
+    if path == ":memory:":
+        if read_only:
+            raise RequestError("a store of `:memory:` begins empty: for reading only it is of no use", code="invalid_store")
+        return Engine(MemoryStore(clock))
+    log = open_log(path, read_only=read_only)
+    if cache is not None and log.directory is not None:
+        log.close()
+        raise RequestError("a cache is for the snapshots of a PostgreSQL store: this one has a directory", code="invalid_store")
+    directory = log.directory if log.directory is not None else _cache_directory(cache, log.store_id, read_only=read_only)
+    return Engine(Replica(log, directory, clock=clock, max_staleness=max_staleness, verify=verify))
+
+
+def _cache_directory(cache: str | os.PathLike[str] | None, store_id: bytes, *, read_only: bool) -> Path | None:
+    """Where the local snapshots of a store lie whose log is elsewhere; None: they cannot be kept."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fgacore" if cache is None else Path(cache)
+    directory = base / store_id.hex()
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        if cache is None:
+            return None
+        raise StoreError(f"the cache {base} cannot be used: {error.strerror}") from error
+    return directory
 
 
 class Engine(Lists):
     """One store, open in this process. Thread-safe: readers never block; writes take turns. Use it as a context manager, or close it."""
 
-    def __init__(self, state: State) -> None:
-        self._lock = state.lock
-        self._ulids = UlidSource()
-        self._changes: deque[Change] = deque(maxlen=CHANGES_KEPT_MAX)
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     # ---- the life of a store ----
 
     def close(self) -> None:
-        """Let go of everything. Calls under way end as they began; later ones raise StoreError `closed`."""
-        with self._lock:
-            self._state.close()
+        """Leave a snapshot where it helps the next one to open the store, and let go of everything.
+
+        Calls under way end as they began; later ones raise StoreError `closed`.
+        """
+        self._store.close()
 
     def __enter__(self) -> Engine:
         return self
@@ -75,13 +112,20 @@ class Engine(Lists):
     def __repr__(self) -> str:
         if not self._state.is_open:
             return "<fgacore.Engine, closed>"
-        return f"<fgacore.Engine :memory:, revision {self._state.revision}>"
+        return f"<fgacore.Engine {self._store.name}, revision {self._state.revision}>"
 
     @property
     def revision(self) -> int:
-        """The position in the log after the newest write; 0 for an empty store."""
+        """The position in the log after the newest write that this process has; 0 for an empty store."""
+        self._writer.look()
         self._refuse_closed()
         return self._state.revision
+
+    @property
+    def generation(self) -> int:
+        """1, and one more with each `compact`: ids are good within a generation."""
+        self._refuse_closed()
+        return self._state.newest.names.generation
 
     # ---- models ----
 
@@ -91,30 +135,11 @@ class Engine(Lists):
         source: OpenFGA's DSL, or its JSON, as text or dict; only an os.PathLike is a path (`.fga`, `.json`, `fga.mod`).
         Raises ModelError with every fault found, each with line and column.
         """
+        _refuse_attribution(actor, reason)
         model = load(source)
         if not model.types:
             raise ModelError("a model has at least one type", code="invalid_model")
-        compiled = list(compile_conditions(model).values()) if model.conditions else []
-        with self._lock:
-            self._refuse_closed()
-            self._refuse_symbols(model)
-            conditions = Conditions(compiled, self._state.symbols.signatures) if compiled else None
-            compiler = Compiler(model, self._state.symbols)
-            plan = ModelPlan(self._ulids.make(), compiler, compiler.types, compiler.relations, compiler.nodes, compiler.admitted_tables(), conditions)
-            revision = self._writer.add_model(plan, compiler.structural_tables())
-            self._changes.append(Change(revision, time.time(), "model", actor, reason, model_id=plan.model_id))
-        return plan.model_id
-
-    def _refuse_symbols(self, model: Model) -> None:
-        """Types and relations are numbered in 16 bits over the life of a store."""
-        symbols = self._state.symbols
-        relations = {relation for definition in model.types.values() for relation in definition.relations}
-        for known, more, most, name in (
-            (symbols.types, set(model.types), STORE_TYPES_MAX, "STORE_TYPES_MAX"),
-            (symbols.relations, relations, STORE_RELATIONS_MAX, "STORE_RELATIONS_MAX"),
-        ):
-            if len(known) + sum(text not in known for text in more) > most:
-                raise LimitError(f"the models of the store have more than {most} names in all ({name})")
+        return self._store.write_model(model, actor, reason)
 
     # ---- tuples ----
 
@@ -123,31 +148,33 @@ class Engine(Lists):
         writes: Iterable[Triple | Tuple] = (),
         *,
         deletes: Iterable[Triple | Tuple] = (),
-        on_duplicate: Literal["error", "ignore", "replace"] = "error",
+        on_duplicate: OnDuplicate = "error",
         on_missing: Literal["error", "ignore"] = "error",
         actor: str | None = None,
         reason: str | None = None,
         model_id: str | None = None,
+        request_id: str | None = None,
     ) -> int:
-        """Store and delete tuples, all or nothing, and return the revision. Visible to every call that begins after it returns.
-
-        Triples are (subject, relation, object); a fgacore.Tuple may have a condition with its context, and an expiry. Deletes come first.
-        Writes are held to the model (default: the newest), deletes only to the shape of names. A tuple is stored already where its three
-        names are, whatever its condition, context and expiry. on_duplicate: `error` refuses such a tuple, `ignore` passes over it where nothing
-        about it differs, `replace` puts the new one in its place. on_missing: `error` refuses to delete what is not stored, `ignore` passes over
-        it. Refused as well: the same key twice among writes or among deletes, and a userset in its own relation, which holds anyway.
-        actor and reason are kept with the revision (`changes`). Raises RequestError with the item's `.index`.
+        """Store and delete tuples, all or nothing, and return the revision. When it returns, the write is on disk, and visible to every call that
+        begins.
+        Triples are (subject, relation, object); a fgacore.Tuple may have a condition with its context, and an expiry. Deletes come first. Writes are
+        held to the model (default: the newest), deletes only to the shape of names. A tuple is stored already where its three names are, whatever its
+        condition, context and expiry. on_duplicate: `error` refuses such a tuple, `ignore` passes over it where nothing about it differs, `replace`
+        puts the new one in its place. on_missing: `error` refuses to delete what is not stored, `ignore` passes over it. Refused as well: the same
+        key twice among writes or among deletes, and a userset in its own relation, which holds anyway. actor and reason are kept with the revision
+        (`changes`). request_id: a text of yours that names this write for 24 hours: the same write under the same id is made once and returns the
+        first revision, another one is StoreError `conflict`. Raises RequestError with the item's `.index`.
         """
         self._refuse_option("on_duplicate", on_duplicate, "error", "ignore", "replace")
         self._refuse_option("on_missing", on_missing, "error", "ignore")
+        if actor is not None or reason is not None:
+            _refuse_attribution(actor, reason)
         items, gone = _list(writes, "writes"), _list(deletes, "deletes")
-        with self._lock:
-            self._refuse_closed()
-            before = self._state.revision
-            revision, written, deleted = self._writer.write(items, gone, on_duplicate, on_missing == "ignore", model_id)
-            if revision != before and (actor is not None or reason is not None):
-                self._changes.append(Change(revision, time.time(), "tuples", actor, reason, written=written, deleted=deleted))
-        return revision
+        write = Write(items, gone, on_duplicate, on_missing == "ignore", model_id, actor, reason, request_id)
+        if request_id is not None:
+            check_request_id(request_id)
+            write.digest = digest(write)
+        return self._store.write(write)
 
     def delete(
         self,
@@ -161,22 +188,69 @@ class Engine(Lists):
         """Delete every stored tuple with these parts, at least one of them given, in one write; return the revision."""
         if subject is None and relation is None and object is None:
             raise RequestError("a delete names at least one of subject, relation and object")
-        with self._lock:
-            found = list(self.read(subject=subject, relation=relation, object=object))
-            return self.write(deletes=found, on_missing="ignore", actor=actor, reason=reason)  # one may expire between the two
+        _refuse_attribution(actor, reason)
+        self._read(subject, relation, object)  # what is wrong with the parts is told before anything is locked
+
+        def found() -> list[Triple | Tuple]:
+            return list(self._read(subject, relation, object))
+
+        return self._store.write(Write([], found, "error", True, None, actor, reason, None))
 
     def sweep(self, *, actor: str | None = None, reason: str | None = None) -> int:
         """Record that tuples expired, all since the last sweep, in one revision (`changes`: kind `expiry`); return the revision.
 
         An expired tuple is absent from its instant on, swept or not.
         """
-        with self._lock:
-            self._writer.look()
-            self._refuse_closed()
-            revision, count = self._writer.sweep()
-            if count:
-                self._changes.append(Change(revision, time.time(), "expiry", actor, reason, deleted=count))
-        return revision
+        _refuse_attribution(actor, reason)
+        return self._store.sweep(actor, reason)
+
+    def import_tuples(
+        self,
+        source: Source,
+        *,
+        format: Literal["jsonl", "csv", "yaml", "parquet"] | None = None,
+        on_error: Literal["stop", "skip"] = "stop",
+        on_duplicate: OnDuplicate = "error",
+        lots: int | None = None,
+        actor: str | None = None,
+        reason: str | None = None,
+        request_id: str | None = None,
+        progress: Progress | None = None,
+    ) -> ImportResult:
+        """Write the tuples of a file or an iterable, in memory that does not grow with it.
+        source: a path (`.jsonl`, `.csv`, `.yaml`, `.parquet`; or `format`), a file open as bytes, or an iterable of triples and fgacore.Tuples. All
+        or nothing, in one transaction; with `lots` so many tuples at a time, each lot for itself. request_id: as in `write`; an import in lots that
+        was broken off can be begun again with it, and passes over what is written already.
+        on_error: `stop` at the first bad line, or `skip` it; what is no file of its format is an error either way. on_duplicate: as in `write`, also
+        where a source has a tuple twice. progress: called with (tuples read, share of the source or None) after each lot. Raises RequestError with
+        `FILE:LINE` in its message.
+        """
+        self._refuse_option("on_duplicate", on_duplicate, "error", "ignore", "replace")
+        self._refuse_option("on_error", on_error, "stop", "skip")
+        _refuse_attribution(actor, reason)
+        if lots is not None and not 1 <= lots <= IMPORT_LOT_TUPLES:
+            raise RequestError(f"lots is a number of tuples, at most {IMPORT_LOT_TUPLES} (IMPORT_LOT_TUPLES)")
+        if request_id is not None:
+            check_request_id(request_id)
+        with read_tuples(source, format, on_error=on_error, lot_tuples=lots or IMPORT_LOT_TUPLES) as reader:
+            return import_lots(self._store, reader, on_duplicate, actor, reason, in_lots=lots is not None, request_id=request_id, progress=progress)
+
+    def export_tuples(
+        self,
+        target: str | os.PathLike[str],
+        *,
+        format: Literal["jsonl", "csv", "yaml", "parquet"] | None = None,
+        subject: str | None = None,
+        relation: str | None = None,
+        object: str | None = None,
+        progress: Progress | None = None,
+    ) -> int:
+        """Write the stored tuples with these parts (none given: all) to a file, which is there whole or not at all; return how many.
+
+        progress: called with (tuples written, None) after every few thousand.
+        """
+        found = self.read(subject=subject, relation=relation, object=object)
+        return write_tuples(target, format, found if progress is None else told(found, progress))
 
     def read(self, *, subject: str | None = None, relation: str | None = None, object: str | None = None) -> Iterator[Tuple]:
         """Iterate over the stored tuples with these parts (none given: all), of the revision at the call, in no order that can be relied on.
@@ -188,53 +262,74 @@ class Engine(Lists):
         return self._read(subject, relation, object)
 
     def _read(self, subject: str | None, relation: str | None, object: str | None) -> Iterator[Tuple]:
-        state, version, symbols = self._state, self._state.newest, self._state.symbols
-        tables, types, relations = list(symbols.tables.items()), list(symbols.types), list(symbols.relations)
-        asked = None if subject is None else self.name_parts(subject, "subject")
-        asked_object = None if object is None else self.name_parts(object, "object")
-        if relation is not None and not isinstance(relation, str):
-            raise RequestError("the relation is not a text", code="invalid_relation")
+        return stored_tuples(self._state.newest, self._state.symbols, self.name_parts, subject, relation, object)
 
-        def subject_text(kind: Kind, id: int) -> str:
-            if kind[2]:
-                return f"{types[kind[0]]}:*"
-            name = state.name_table.text(kind[0], id) or ""
-            return name if kind[1] is None else f"{name}#{relations[kind[1]]}"
+    # ---- the log ----
 
-        def tuples() -> Iterator[Tuple]:
-            for (type, symbol, kind, condition), table in tables:
-                if relation is not None and relations[symbol] != relation:
-                    continue
-                if asked is not None and (types[kind[0]], None if kind[1] is None else relations[kind[1]], kind[2]) != asked[:3]:
-                    continue
-                if asked_object is not None and types[type] != asked_object[0]:
-                    continue
-                if asked is not None:
-                    subjects = [0] if kind[2] else [i for i in [self._id(asked)] if i is not None]
-                    pairs = ((o, s) for s in subjects for o in version.members(table, s, True))
-                elif asked_object is not None:
-                    objects = [i for i in [self._id(asked_object)] if i is not None]
-                    pairs = ((o, s) for o in objects for s in version.members(table, o))
-                else:
-                    pairs = ((o, s) for o in version.keys(table) for s in version.members(table, o))
-                only = None if asked_object is None else self._id(asked_object)
-                for o, s in pairs:
-                    if asked_object is None or o == only:
-                        expires, raw = version.stored_with(table, o, s)
-                        yield Tuple(
-                            subject_text(kind, s),
-                            relations[symbol],
-                            state.name_table.text(type, o) or "",
-                            condition=condition or None,
-                            context=None if raw is None else unpack(raw),
-                            expires_at=None if expires is None else moment_of(expires),
-                        )
+    def changes(self, since: int = 0, *, types: Iterable[str] | None = None, follow: bool = False) -> Iterator[Change]:
+        """Iterate over what was recorded after revision `since`, oldest first: tuples, models, expiries.
+        types: only tuples of these object types. follow: go on with what comes, until the engine is closed. A store of `:memory:` keeps the newest 64
+        MiB of its records; one that was compacted begins with what it held then. StoreError `compacted` where some of what was asked for is gone.
+        """
+        since = _revision(since)
+        if isinstance(types, str):
+            raise RequestError("`types` is a list of object types")
+        self._writer.look()
+        self._refuse_closed()
+        return self._changes(since, None if types is None else frozenset(types), follow)
 
-        return tuples()
+    def _changes(self, since: int, types: frozenset[str] | None, follow: bool) -> Iterator[Change]:
+        while True:
+            teller: Teller | None = None
+            for record in self._store.records(since):
+                if teller is None or record.kind in ("model", "checkpoint"):
+                    teller = Teller(self._state.newest.names, self._state.symbols)
+                since = record.revision
+                change = teller.change(record, types)
+                if change is not None:
+                    yield change
+            if not follow or not self._state.is_open:
+                return
+            self._store.wait_news(since)
 
-    def _id(self, parts: tuple[str, str | None, bool, str]) -> int | None:
-        found = self._state.name_table.find(parts[3].encode())
-        return None if found is None else found[1]
+    def wait_for(self, revision: int, timeout: float | None = None) -> int:
+        """Wait until this process has a revision, which another has written; return the newest. StoreError `stale` where it has not come in time."""
+        found = self._store.wait_for(_revision(revision), timeout)
+        self._refuse_closed()
+        return found
+
+    def at(self, revision: int | None = None, *, time: datetime | None = None) -> Engine:
+        """The store as it was: an engine for reading, with the model of then, its clock standing at that record's time, or at `time`.
+
+        StoreError `compacted` where the history does not go back so far; RequestError `revision_not_found` for what has not been yet.
+        """
+        if (revision is None) == (time is None):
+            raise RequestError("at takes a revision or a time")
+        return Engine(self._store.at(None if revision is None else _revision(revision), None if time is None else _instant(time)))
+
+    def snapshot(self) -> int:
+        """Write the newest revision as a snapshot, from which the store is opened, and go over to it; return the revision. By itself it happens when
+        the log has grown, and on close.
+        """
+        self._refuse_closed()
+        return self._store.snapshot()
+
+    def compact(self, *, actor: str | None = None, reason: str | None = None) -> int:
+        """Begin a new generation of the store, and return its revision: history is dropped, and with it every name that no tuple has any more.
+
+        Ids of before are refused from here on (`generation_differs`), in all processes.
+        """
+        _refuse_attribution(actor, reason)
+        return self._store.compact(actor, reason)
+
+    def merge(self) -> None:
+        """Fold what was written since into the frozen base now, rather than when it has grown: of a store on disk a snapshot. Reads are fastest after
+        it.
+        """
+        self._refuse_closed()
+        if self._store.read_only:
+            raise StoreError("the engine is open for reading only", code="read_only")
+        self._store.snapshot()
 
     # ---- lists; of objects: runtime/lists.pyx ----
 
@@ -291,20 +386,6 @@ class Engine(Lists):
         """All that `subject` can do, its blast radius: the exact set of objects for every type and relation that it can hold, at one revision."""
         return reach(self, subject, context=context, contextual_tuples=contextual_tuples, model_id=model_id, at_least=at_least)
 
-    def changes(self, since: int = 0) -> list[Change]:
-        """What was recorded after revision `since`: every model, and the writes that named an actor or a reason, the newest 100,000 of them."""
-        if not isinstance(since, int):
-            raise RequestError("`since` is not a revision")
-        with self._lock:
-            self._refuse_closed()
-            return [change for change in self._changes if change.revision > since]
-
-    def merge(self) -> None:
-        """Fold what was written since into the frozen base now, rather than when it has grown. Maintenance: reads are fastest after it."""
-        with self._lock:
-            self._refuse_closed()
-            self._writer.merge()
-
     def stats(self) -> Stats:
         """Counts of the store and of the work done since it was opened."""
         state = self._state
@@ -315,7 +396,7 @@ class Engine(Lists):
         return Stats(
             revision=version.revision,
             model_id=None if model is None else model.model_id,
-            models=len(state.models),
+            models=len(state.sources),
             tuples=version.tuple_count(),
             unmerged=version.delta_count(),
             names=len(state.name_table),
@@ -341,7 +422,35 @@ class Engine(Lists):
             raise RequestError(f"{name} is {' or '.join(map(quote, options))}")
 
 
+def _refuse_attribution(actor: object, reason: object) -> None:
+    """Refuse what cannot be kept with a record."""
+    for name, text in (("actor", actor), ("reason", reason)):
+        if text is None:
+            continue
+        try:
+            fits = isinstance(text, str) and len(text.encode()) <= ACTOR_BYTES_MAX
+        except UnicodeEncodeError:
+            fits = False
+        if not fits:
+            raise RequestError(f"{name} is a text of at most {ACTOR_BYTES_MAX} bytes (ACTOR_BYTES_MAX)")
+
+
+def _revision(given: object) -> int:
+    if not isinstance(given, int) or isinstance(given, bool):
+        raise RequestError("a revision is an integer")
+    return given
+
+
+def _instant(moment: datetime) -> int:
+    try:
+        return instant_of(moment)
+    except RequestError as error:
+        raise RequestError("time is a datetime with an offset", code="invalid_request") from error
+
+
 def _list(items: Iterable[Triple | Tuple], what: str) -> list[Triple | Tuple]:
+    if type(items) is list or type(items) is tuple:
+        return list(items)
     if isinstance(items, (str, bytes, Tuple)) or not isinstance(items, Iterable):
         raise RequestError(f"`{what}` is not a list of tuples")
-    return list(items)  # our own: nobody takes an item away while it is read
+    return list(items)

@@ -27,8 +27,27 @@ CONDITION_EXPRESSION_BYTES_MAX = 4_096
 # Store. Symbols are numbered in 16 bits and names within a type in 32.
 STORE_TYPES_MAX = 65_000  # over all models of a store
 STORE_RELATIONS_MAX = 65_000
-CHANGES_KEPT_MAX = 100_000  # recorded writes of a store in memory, the newest
 WRITE_TUPLES_MAX = 10_000_000  # in one call
+MEMORY_RECORDS_BYTES_MAX = 64 << 20  # of records that a store without a log keeps for `changes` and `at`, the newest
+
+# Log and snapshots.
+ACTOR_BYTES_MAX = 1_024  # of `actor` and of `reason`, each: they are in every record
+REQUEST_ID_BYTES_MAX = 256
+REQUEST_SECONDS = 86_400  # that a request id is remembered
+CLOCK_AHEAD_SECONDS = 3_600  # that a record may be ahead of this machine's clock: whoever took it in would never again have an earlier time
+LOG_WAIT_SECONDS = 30.0  # that a write waits for its turn among processes
+RECORD_BYTES_MAX = 256 << 20  # of one record, which is read and written whole; the databases take 1 GB and 1 GiB
+RECORD_TUPLES = 100_000  # of one record of a checkpoint, so that a reader needs little memory
+SNAPSHOTS_KEPT = 2
+SNAPSHOT_CHANGES_MIN = 100_000  # tuples written or deleted since the newest snapshot before another is made by itself,
+SNAPSHOT_FRACTION = 8  # and the part of the store's tuples: replay reads a million changes in a second or two
+SNAPSHOT_CLOSE_TUPLES = 1_000_000  # a store up to here leaves a snapshot whenever it is closed: it takes a tenth of a second
+
+# Import. A file is read in lots, so that memory does not grow with it.
+IMPORT_LOT_TUPLES = 200_000  # at most in one lot, and in one record
+IMPORT_LOT_BYTES = 16 << 20  # text of one lot, where it is read as objects: contexts make tuples large
+IMPORT_LINE_BYTES_MAX = 1 << 20  # one tuple in a file: the largest context, escaped, takes a fifth
+IMPORT_ERRORS_MAX = 1_000  # bad lines told one by one; the others are counted
 
 # Questions.
 BATCH_ITEMS_MAX = 10_000_000  # in one call

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import overload
+from dataclasses import dataclass, field
+from typing import Any, overload
+
+import numpy
 
 from fgacore.errors import FgaError
+from fgacore.tuples import Tuple
 
-__all__ = ["BatchResult", "Change", "Stats"]
+__all__ = ["BatchResult", "Change", "Ids", "ImportResult", "Stats"]
 
 
 class BatchResult(Sequence[bool]):
@@ -44,9 +47,27 @@ class BatchResult(Sequence[bool]):
         return f"BatchResult({len(self._answers)} answers, {sum(self._answers)} allowed, {len(self.errors)} errors)"
 
 
+class Ids(numpy.ndarray[Any, numpy.dtype[numpy.uint32]]):
+    """Ids of names of one type, uint32, and the generation of the store that they are of: another one numbers names anew. Slices keep it."""
+
+    generation: int | None = None
+
+    def __array_finalize__(self, source: object) -> None:
+        self.generation = getattr(source, "generation", None)
+
+    @classmethod
+    def of(cls, array: numpy.ndarray[Any, Any], generation: int) -> Ids:
+        """An array as ids, without a copy."""
+        made = array.view(cls)
+        made.generation = generation
+        return made
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One recorded write: its revision, when (seconds since the epoch), `model`, `tuples` or `expiry`, by whom and why."""
+    """One record of the log: its revision, when it was written (seconds since the epoch), its kind (`tuples`, `model`, `expiry`, `checkpoint`), by whom
+    and why; for tuples what was written and deleted. `written` and `deleted` count them; of an `expiry` the tuples that had expired.
+    """
 
     revision: int
     time: float
@@ -56,6 +77,19 @@ class Change:
     written: int = 0
     deleted: int = 0
     model_id: str | None = None
+    writes: tuple[Tuple, ...] = field(default=(), repr=False)
+    deletes: tuple[Tuple, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ImportResult:
+    """What an import did: the newest revision; items read, written, and skipped for their faults, of which the first are told in `errors`."""
+
+    revision: int
+    read: int
+    written: int
+    skipped: int = 0
+    errors: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ def state(engine: fgacore.Engine) -> tuple[Any, ...]:
         sorted(triples(engine)),
         engine.revision,
         (stats.revision, stats.model_id, stats.models, stats.tuples, stats.unmerged, stats.names, stats.tables),
-        engine.changes(),
+        list(engine.changes()),
     )
 
 

@@ -156,7 +156,7 @@ print("well")
 
 def test_a_model_whose_writing_is_interrupted_leaves_no_table_behind_that_nothing_knows() -> None:
     script = textwrap.dedent("""
-        import fgacore, fgacore.engine
+        import fgacore, fgacore.runtime.models as models
         head = "model\\n  schema 1.1\\ntype user\\ntype doc\\n  relations\\n"
         engine = fgacore.open()
         engine.write_model(head + "    define z: [user]\\n")
@@ -165,12 +165,12 @@ def test_a_model_whose_writing_is_interrupted_leaves_no_table_behind_that_nothin
         def interrupted(*arguments):
             raise KeyboardInterrupt
 
-        real, fgacore.engine.ModelPlan = fgacore.engine.ModelPlan, interrupted
+        real, models.ModelPlan = models.ModelPlan, interrupted
         try:
             engine.write_model(head + "".join(f"    define r{i}: [user]\\n" for i in range(5_000)))
         except KeyboardInterrupt:
             pass
-        fgacore.engine.ModelPlan = real
+        models.ModelPlan = real
         for i in range(0, 5_000, 50):
             keys = [("user:a", f"r{i}", "doc:1"), ("user:b", f"r{i}", "doc:1")]
             assert engine.write(deletes=keys, on_missing="ignore") == engine.revision

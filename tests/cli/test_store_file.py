@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from fgacore import Tuple
-from fgacore.cli.documents import FileFault
+from fgacore.store.faults import FileFault
 from fgacore.cli.store_file import Store, read_store
-from fgacore.cli.tuple_files import read_tuple_file
+from fgacore.store.tuple_files import read_tuple_file
 
 MODEL = "model: |\n  model\n    schema 1.1\n  type user\n"  # four lines
 ANNE = Tuple("user:anne", "viewer", "doc:1")

@@ -14,7 +14,7 @@ import fgacore
 from fgacore.errors import ModelError
 from fgacore.runtime.reach import subject_types
 
-from .documents import FileFault
+from fgacore.store.faults import FileFault
 from .store_file import read_store
 from .store_tests import model_faults, open_store
 from .terminal import plain

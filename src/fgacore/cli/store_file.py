@@ -12,8 +12,9 @@ from typing import Any
 
 from fgacore.errors import quote
 
-from .documents import Document, Fields, read_yaml
-from .tuple_files import PlacedTuple, placed_tuple, read_tuple_file
+from fgacore.store.documents import Document, Fields, read_yaml
+from fgacore.store.transfer import read_file
+from fgacore.store.tuple_files import PlacedTuple, placed_tuple
 
 __all__ = ["Assertion", "Store", "StoreTest", "read_store"]
 

@@ -14,9 +14,9 @@ from pathlib import Path
 import fgacore
 from fgacore.errors import FgaError, InternalError, ModelError, quote
 
-from .documents import FileFault
+from fgacore.store.faults import FileFault
 from .store_file import Assertion, Store, StoreTest, read_store
-from .tuple_files import PlacedTuple
+from fgacore.store.tuple_files import PlacedTuple
 
 __all__ = ["FileResult", "Outcome", "model_faults", "open_store", "run_file"]
 

@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int64_t, uint32_t
 
+from fgacore.kernel.names cimport NamesC
 from fgacore.kernel.plan cimport ModelPlan, Plan
 from fgacore.kernel.tables cimport Version
 from fgacore.runtime.batch cimport BatchC
@@ -16,9 +17,10 @@ cdef struct AskerC:              # a subject, resolved
 
 
 cdef class Checks:
+    # Names are looked up in those of the version that the call holds: what takes a NamesC* is given that version's.
     cdef readonly State _state
     cdef readonly Writer _writer
-    cdef Plan asker_by_id(self, ModelPlan model, object subject_id, object subject_type, AskerC* asker)
+    cdef Plan asker_by_id(self, Version version, ModelPlan model, object subject_id, object subject_type, AskerC* asker)
     cdef list answer_objects(
         self, object subject, object relation, object objects, object context, object contextual_tuples, object model_id, object at_least,
         bint only)
@@ -29,21 +31,25 @@ cdef class Checks:
     cdef int answer_group(
         self, Checker checker, ModelPlan model, list items, dict errors, BatchC* batch, Py_ssize_t first, Py_ssize_t end, Overlay overlay) except -1
     cdef int target_over(
-        self, ModelPlan model, object relation, object object, const AskerC* asker, uint32_t* node, uint32_t* id, Overlay overlay) except -1
-    cdef Plan asker_over(self, ModelPlan model, object subject, AskerC* asker, Overlay overlay)
+        self, const NamesC* names, ModelPlan model, object relation, object object, const AskerC* asker, uint32_t* node, uint32_t* id,
+        Overlay overlay) except -1
+    cdef Plan asker_over(self, const NamesC* names, ModelPlan model, object subject, AskerC* asker, Overlay overlay)
     cdef int fresh(self, object at_least) except -1
     cdef str type_of(self, object type)
-    cdef Plan asker(self, ModelPlan model, object subject, AskerC* asker)
-    cdef Plan asker_slow(self, ModelPlan model, object subject, const char* text, Py_ssize_t length, AskerC* asker, Overlay overlay)
-    cdef uint32_t name_id(self, Overlay overlay, const char* text, Py_ssize_t length) noexcept
+    cdef Plan asker(self, const NamesC* names, ModelPlan model, object subject, AskerC* asker)
+    cdef Plan asker_slow(
+        self, const NamesC* names, ModelPlan model, object subject, const char* text, Py_ssize_t length, AskerC* asker, Overlay overlay)
+    cdef uint32_t name_id(self, const NamesC* names, Overlay overlay, const char* text, Py_ssize_t length) noexcept
     cdef ModelPlan model_for(self, object model_id, object at_least)
     cdef object check_long(self, Version version, ModelPlan model, Plan plan, uint32_t subject, uint32_t node, uint32_t id, object context)
     cdef object check_over(self, Version version, ModelPlan model, object subject, object relation, object object, object context, Overlay overlay)
     cdef bint answer_question(
         self, Version version, ModelPlan model, object item, object context, Overlay overlay, int64_t instant) except -1
-    cdef int target(self, ModelPlan model, int relation, object relation_text, object object, const AskerC* asker, uint32_t* node, uint32_t* id) except -1
+    cdef int target(
+        self, const NamesC* names, ModelPlan model, int relation, object relation_text, object object, const AskerC* asker, uint32_t* node,
+        uint32_t* id) except -1
     cdef int target_slow(
-        self, ModelPlan model, int relation, object relation_text, object object, const char* text, Py_ssize_t length,
+        self, const NamesC* names, ModelPlan model, int relation, object relation_text, object object, const char* text, Py_ssize_t length,
         const AskerC* asker, uint32_t* node, uint32_t* id, Overlay overlay) except -1
 
 

@@ -14,12 +14,12 @@ import numpy
 
 from fgacore.errors import FgaError, LimitError, RequestError, StoreError, quote
 from fgacore.kernel.check cimport UNKNOWN, YES, ask, ask_simple
-from fgacore.kernel.names cimport NameC, names_find
+from fgacore.kernel.names cimport NameC, Names, NamesC, names_count, names_settled, names_find
 from fgacore.kernel.plan cimport NO_NODE, relation_find
 from fgacore.kernel.sets cimport GHOST, NONE
 from fgacore.kernel.view cimport ERROR_CONDITION, ERROR_CONDITION_WORK, ERROR_RAISED, ERROR_WORK
 from fgacore.limits import BATCH_ITEMS_MAX, CHECK_WORK_MAX, CONDITION_WORK_MAX
-from fgacore.results import BatchResult
+from fgacore.results import BatchResult, Ids
 from fgacore.runtime.batch cimport (
     NAME_BYTES, answer_ids, answer_run, answer_texts, batch_allowed, batch_items, batch_list, batch_open, batch_over, batch_text, find_targets,
 )
@@ -68,13 +68,13 @@ cdef inline bint is_own_ghost(const AskerC* asker, const char* text, Py_ssize_t 
 cdef class Checks:
     """What answers questions. Thread-safe: readers never block, and each call sees one revision."""
 
-    def __cinit__(self, State state not None, *args, **kwargs):
-        self._state = state
-        self._writer = Writer(state)
+    def __cinit__(self, store not None, *args, **kwargs):
+        self._state = store if isinstance(store, State) else store.state
+        self._writer = Writer(self._state)
 
     # ---- from texts to ids ----
 
-    cdef Plan asker(self, ModelPlan model, object subject, AskerC* asker):
+    cdef Plan asker(self, const NamesC* names, ModelPlan model, object subject, AskerC* asker):
         """The plan for the kind of a subject, and its id."""
         cdef Py_ssize_t length = 0
         cdef const char* text = text_of(subject, &length, "subject")
@@ -82,31 +82,32 @@ cdef class Checks:
         asker.own = NULL
         asker.own_length = 0
         if 0 < length < 65536:
-            entry = names_find(&self._state.names.c, text, <uint32_t>length)
+            entry = names_find(names, text, <uint32_t>length)
             if entry != NULL and entry.type < model.plain_count and model.plain_plans[entry.type] != NULL:
                 asker.id = entry.id
                 return <Plan>model.plain_plans[entry.type]
-        return self.asker_slow(model, subject, text, length, asker, None)
+        return self.asker_slow(names, model, subject, text, length, asker, None)
 
-    cdef Plan asker_over(self, ModelPlan model, object subject, AskerC* asker, Overlay overlay):
+    cdef Plan asker_over(self, const NamesC* names, ModelPlan model, object subject, AskerC* asker, Overlay overlay):
         """The same over contextual tuples, or without."""
         cdef Py_ssize_t length = 0
         cdef const char* text
         if overlay is None:
-            return self.asker(model, subject, asker)
+            return self.asker(names, model, subject, asker)
         text = text_of(subject, &length, "subject")
-        return self.asker_slow(model, subject, text, length, asker, overlay)
+        return self.asker_slow(names, model, subject, text, length, asker, overlay)
 
-    cdef uint32_t name_id(self, Overlay overlay, const char* text, Py_ssize_t length) noexcept:
+    cdef uint32_t name_id(self, const NamesC* names, Overlay overlay, const char* text, Py_ssize_t length) noexcept:
         """The id of a name, first among those that only the call knows; NONE: nothing mentions it."""
         cdef const NameC* entry
         cdef uint32_t id = overlay.find(text, <uint32_t>length) if overlay is not None else NONE
         if id != NONE:
             return id
-        entry = names_find(&self._state.names.c, text, <uint32_t>length)
+        entry = names_find(names, text, <uint32_t>length)
         return entry.id if entry != NULL else NONE
 
-    cdef Plan asker_slow(self, ModelPlan model, object subject, const char* text, Py_ssize_t length, AskerC* asker, Overlay overlay):
+    cdef Plan asker_slow(
+            self, const NamesC* names, ModelPlan model, object subject, const char* text, Py_ssize_t length, AskerC* asker, Overlay overlay):
         """A userset, a wildcard, a name that nothing mentions or only the call does, the first question of a kind; or an error."""
         cdef ShapeC shape
         cdef int kind = shape_read(text, length, &shape)
@@ -120,7 +121,7 @@ cdef class Checks:
         if kind == SHAPE_WILDCARD:
             asker.id = 0         # the one subject of a wildcard's tables
             return model.plan_of((type, None, True))
-        asker.id = self.name_id(overlay, text, shape.end)
+        asker.id = self.name_id(names, overlay, text, shape.end)
         asker.own = NULL
         asker.own_length = 0
         if kind == SHAPE_PLAIN:
@@ -135,22 +136,24 @@ cdef class Checks:
         asker.own_length = shape.end
         return model.plan_of((type, relation, False))
 
-    cdef int target(self, ModelPlan model, int relation, object relation_text, object object, const AskerC* asker, uint32_t* node, uint32_t* id) except -1:
+    cdef int target(
+            self, const NamesC* names, ModelPlan model, int relation, object relation_text, object object, const AskerC* asker, uint32_t* node,
+            uint32_t* id) except -1:
         """The node that a question is about, and the id of its object: NONE where nothing mentions it, GHOST where it is the asking userset's."""
         cdef Py_ssize_t length = 0
         cdef const char* text = text_of(object, &length, "object")
         cdef const NameC* entry
         if 0 < length < 65536 and relation >= 0:
-            entry = names_find(&self._state.names.c, text, <uint32_t>length)
+            entry = names_find(names, text, <uint32_t>length)
             if entry != NULL:
                 node[0] = model.node_find(entry.type, <uint32_t>relation)
                 if node[0] != NO_NODE:
                     id[0] = GHOST if is_own_ghost(asker, text, length) else entry.id
                     return 0
-        return self.target_slow(model, relation, relation_text, object, text, length, asker, node, id, None)
+        return self.target_slow(names, model, relation, relation_text, object, text, length, asker, node, id, None)
 
     cdef int target_slow(
-            self, ModelPlan model, int relation, object relation_text, object object, const char* text, Py_ssize_t length,
+            self, const NamesC* names, ModelPlan model, int relation, object relation_text, object object, const char* text, Py_ssize_t length,
             const AskerC* asker, uint32_t* node, uint32_t* id, Overlay overlay) except -1:
         cdef ShapeC shape
         if shape_read(text, length, &shape) != SHAPE_PLAIN:
@@ -165,19 +168,20 @@ cdef class Checks:
         if asker.own != NULL and asker.own_length == length and memcmp(asker.own, text, length) == 0:
             id[0] = asker.id     # by text: it may have been interned since the one or the other was looked up
         else:
-            id[0] = NONE if overlay is None else self.name_id(overlay, text, length)
+            id[0] = NONE if overlay is None else self.name_id(names, overlay, text, length)
         return 0
 
     cdef int target_over(
-            self, ModelPlan model, object relation, object object, const AskerC* asker, uint32_t* node, uint32_t* id, Overlay overlay) except -1:
+            self, const NamesC* names, ModelPlan model, object relation, object object, const AskerC* asker, uint32_t* node, uint32_t* id,
+            Overlay overlay) except -1:
         """The same over contextual tuples, or without."""
         cdef int symbol = relation_find(model, relation)
         cdef Py_ssize_t length = 0
         cdef const char* text
         if overlay is None:
-            return self.target(model, symbol, relation, object, asker, node, id)
+            return self.target(names, model, symbol, relation, object, asker, node, id)
         text = text_of(object, &length, "object")
-        return self.target_slow(model, symbol, relation, object, text, length, asker, node, id, overlay)
+        return self.target_slow(names, model, symbol, relation, object, text, length, asker, node, id, overlay)
 
     # ---- questions ----
 
@@ -207,8 +211,8 @@ cdef class Checks:
             return self.check_over(
                 version, model, subject, relation, object, context,
                 overlay_make(state, model, version, contextual_tuples, instant or state.now()))
-        plan = self.asker(model, subject, &asker)
-        self.target(model, relation_find(model, relation), relation, object, &asker, &node, &id)
+        plan = self.asker(&version.names.c, model, subject, &asker)
+        self.target(&version.names.c, model, relation_find(model, relation), relation, object, &asker, &node, &id)
         if context is not None or plan.c.nodes[node].conditioned:
             return self.check_long(version, model, plan, asker.id, node, id, context)
         answer = state.ask_single(version, plan, asker.id, node, id)
@@ -238,8 +242,8 @@ cdef class Checks:
         """A question over contextual tuples, or without: then of `version`."""
         cdef AskerC asker
         cdef uint32_t node = 0, id = 0
-        cdef Plan plan = self.asker_over(model, subject, &asker, overlay)
-        self.target_over(model, relation, object, &asker, &node, &id, overlay)
+        cdef Plan plan = self.asker_over(&version.names.c, model, subject, &asker, overlay)
+        self.target_over(&version.names.c, model, relation, object, &asker, &node, &id, overlay)
         return self.check_long(version if overlay is None else overlay.version, model, plan, asker.id, node, id, context)
 
     cdef ModelPlan model_for(self, object model_id, object at_least):
@@ -286,7 +290,7 @@ cdef class Checks:
                 batch_over(&batch, overlay)
             if context is not None or model.conditions is not None:
                 self._state.prepare(checker, model, context)
-            plan = self.asker_over(model, subject, &asker, overlay)
+            plan = self.asker_over(&checker.version.names.c, model, subject, &asker, overlay)
             symbol = relation_find(model, relation)
             batch_open(&batch, len(items))
             entry = fga_gate_enter(&self._state.gate) if batch.count >= NOGIL_ITEMS else 0
@@ -301,11 +305,11 @@ cdef class Checks:
             if batch.count >= NOGIL_ITEMS:
                 fga_gate_leave(&self._state.gate)
                 with nogil:
-                    answer_texts(&checker.c, &self._state.names.c, model.node_slots, model.node_mask, symbol, &batch, own, asker.own_length)
+                    answer_texts(&checker.c, &checker.version.names.c, model.node_slots, model.node_mask, symbol, &batch, own, asker.own_length)
                     fga_gate_wait(&self._state.gate, entry)
                 fga_gate_return(&self._state.gate)
             else:
-                answer_texts(&checker.c, &self._state.names.c, model.node_slots, model.node_mask, symbol, &batch, own, asker.own_length)
+                answer_texts(&checker.c, &checker.version.names.c, model.node_slots, model.node_mask, symbol, &batch, own, asker.own_length)
             for i in range(batch.missing):
                 self.answer_missing(checker, model, symbol, relation, items, &asker, &batch, batch.ids[i], overlay)
             if batch.failed >= 0:
@@ -325,7 +329,7 @@ cdef class Checks:
         cdef uint32_t node = 0, id = 0
         cdef object item = items[i]
         try:
-            self.target_slow(model, symbol, relation, item, batch.texts[i], batch.lengths[i], asker, &node, &id, overlay)
+            self.target_slow(&checker.version.names.c, model, symbol, relation, item, batch.texts[i], batch.lengths[i], asker, &node, &id, overlay)
         except FgaError as error:
             error.index = i
             raise
@@ -400,9 +404,9 @@ cdef class Checks:
                     batch.lengths[i] = 0
             if count >= NOGIL_ITEMS:
                 with nogil:
-                    find_targets(&self._state.names.c, model.node_slots, model.node_mask, &batch)
+                    find_targets(&checker.version.names.c, model.node_slots, model.node_mask, &batch)
             else:
-                find_targets(&self._state.names.c, model.node_slots, model.node_mask, &batch)
+                find_targets(&checker.version.names.c, model.node_slots, model.node_mask, &batch)
             first = 0
             while first < count:
                 j = first + 1
@@ -471,7 +475,7 @@ cdef class Checks:
         cdef int answer
         cdef object item
         try:
-            plan = self.asker_over(model, <object>batch.subjects[first], &asker, overlay)
+            plan = self.asker_over(&checker.version.names.c, model, <object>batch.subjects[first], &asker, overlay)
         except FgaError as error:
             for i in range(first, end):
                 errors[i] = type(error)(error.message, code=error.code, index=i)
@@ -483,8 +487,8 @@ cdef class Checks:
                 item = items[i] if type(items[i]) is tuple else question_parts(items[i])
                 try:
                     self.target_slow(
-                        model, batch.symbols[i], item[1], item[2], batch.texts[i], batch.lengths[i], &asker, &batch.nodes[i], &batch.ids[i],
-                        overlay)
+                        &checker.version.names.c, model, batch.symbols[i], item[1], item[2], batch.texts[i], batch.lengths[i], &asker,
+                        &batch.nodes[i], &batch.ids[i], overlay)
                 except FgaError as error:
                     error.index = i
                     errors[i] = error
@@ -526,10 +530,11 @@ cdef class Checks:
         return 0
 
     def check_ids(self, subject_id, relation, object_ids, *, subject_type, object_type, out=None, context=None, contextual_tuples=(), model_id=None,
-                  at_least=None):
+                  at_least=None, generation=None):
         """The same as check_objects over ids (`Engine.ids`), without a text touched: a bool array, in their order.
 
-        object_ids: a C-contiguous one-dimensional numpy array of uint32. out: a bool (or uint8) array of the same length to write into and return.
+        object_ids: a C-contiguous one-dimensional numpy array of uint32. What `Engine.ids` gives knows its generation, and is refused in another
+        (`generation_differs`); so is any other array once the store has been compacted, unless `generation` says which one it and subject_id are of. out: a bool (or uint8) array of the same length to write into and return.
         subject_type is a kind of subject: `user`, `team#member` (subject_id is then a team), or `user:*` (subject_id is ignored).
         fgacore.NONE as subject gets only what a wildcard grants; as object, or as the object of a userset, it gets False.
         """
@@ -545,6 +550,7 @@ cdef class Checks:
         cdef int64_t instant = self._writer.tick() if self._state.ticking else 0
         checker = self._state.take()
         try:
+            refuse_generation(checker.version.names, object_ids, generation)
             model = self._state.plan(model_id)
             if at_least is not None:
                 self.fresh(at_least)
@@ -552,7 +558,7 @@ cdef class Checks:
                 overlay = overlay_make(self._state, model, checker.version, contextual_tuples, instant or self._state.now())
                 checker.version = overlay.version
             self._state.prepare(checker, model, context)
-            plan = self.asker_by_id(model, subject_id, subject_type, &asker)
+            plan = self.asker_by_id(checker.version, model, subject_id, subject_type, &asker)
             symbol = relation_find(model, relation)
             kind = model.types.get(str.__str__(object_type)) if isinstance(object_type, str) else None
             if kind is None:
@@ -598,7 +604,7 @@ cdef class Checks:
             self._state.give(checker)
         return out
 
-    cdef Plan asker_by_id(self, ModelPlan model, object subject_id, object subject_type, AskerC* asker):
+    cdef Plan asker_by_id(self, Version version, ModelPlan model, object subject_id, object subject_type, AskerC* asker):
         """The plan and id for a kind of subject given as text: `user`, `team#member`, `user:*`."""
         cdef object relation = None
         cdef bint wildcard = False
@@ -626,7 +632,7 @@ cdef class Checks:
             number = index(subject_id)
         except TypeError:
             raise RequestError("the subject_id is not an integer", code="invalid_subject") from None
-        if number != NONE and not 0 <= number < self._state.names.count_of(kind):
+        if number != NONE and not 0 <= number < names_count(version.names, kind):
             raise RequestError(f"no id `{number}` of the type {quote(name)}", code="invalid_subject")
         asker.id = number
         return model.plan_of((kind, relation, False))
@@ -658,6 +664,7 @@ cdef class Checks:
         cdef const char* text
         cdef list items = batch_items(names, "names")
         cdef uint32_t[::1] view
+        cdef Version version = self._state.version
         if not self._state.open:
             raise StoreError("the engine is closed", code="closed")
         prefix = self.type_of(type) + ":"
@@ -669,18 +676,20 @@ cdef class Checks:
                 raise RequestError("the object is not a text", code="invalid_object", index=i)
             whole = prefix + item
             text = text_of(whole, &length, "object")
-            entry = names_find(&self._state.names.c, text, <uint32_t>length) if length < 65536 else NULL
-            view[i] = entry.id if entry != NULL else NONE
-        return out
+            entry = names_find(&version.names.c, text, <uint32_t>length) if length < 65536 else NULL
+            view[i] = entry.id if entry != NULL and entry.id < names_settled(version.names, entry.type) else NONE
+        return Ids.of(out, version.names.generation)
 
-    def names(self, type, ids):
-        """The parts after the colon of the names of ids of one type: a list of str, None for an id that was never given."""
+    def names(self, type, ids, *, generation=None):
+        """The parts after the colon of the names of ids of one type: a list of str, None for an id that was never given. generation: as in check_ids."""
         cdef const NameC* entry
         cdef const uint32_t[::1] view
         cdef Py_ssize_t i
         cdef Py_ssize_t prefix = 0
+        cdef Names known = self._state.version.names
         if not self._state.open:
             raise StoreError("the engine is closed", code="closed")
+        refuse_generation(known, ids, generation)
         type = self.type_of(type)
         symbol = self._state.symbols.types.get(type)
         prefix = len(type.encode()) + 1
@@ -696,8 +705,8 @@ cdef class Checks:
             raise RequestError("ids are integers of 32 bits without sign, in one dimension") from None
         out = []
         for i in range(view.shape[0]):
-            entry = self._state.names.of(symbol, view[i]) if symbol is not None else NULL
-            out.append(None if entry == NULL else (<const char*>(entry + 1))[prefix:entry.length].decode("utf-8"))
+            entry = known.of(symbol, view[i]) if symbol is not None else NULL
+            out.append(None if entry == NULL else known.decoded(entry, <uint32_t>prefix))
         return out
 
     cdef str type_of(self, object type):
@@ -708,6 +717,18 @@ cdef class Checks:
         if type not in self._state.symbols.types:
             raise RequestError(f"no model has a type {quote(type)}", code="type_not_found")
         return type
+
+
+cdef int refuse_generation(Names names, object ids, object generation) except -1:
+    """Refuse ids of another generation, and once there was another, ids that may be of any."""
+    if generation is None and isinstance(ids, Ids):
+        generation = ids.generation
+    if generation is None and names.generation != 1:
+        raise RequestError(
+            f"the store is of generation {names.generation}: say with `generation` of which the ids are", code="generation_differs")
+    if generation is not None and generation != names.generation:
+        raise RequestError(f"the ids are of generation {generation}, the store is of {names.generation}", code="generation_differs")
+    return 0
 
 
 cdef int array_get(object array, Py_buffer* buffer, bytes formats, str what, bint writable) except -1:

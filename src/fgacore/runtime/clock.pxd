@@ -2,5 +2,6 @@
 
 from libc.stdint cimport int64_t
 
-cdef int64_t instant_of(object moment) except? -1
+cpdef int64_t instant_of(object moment) except? -1
 cdef int64_t clock_read(object clock) except -1
+cdef int64_t clock_monotonic() noexcept nogil

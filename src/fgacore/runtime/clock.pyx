@@ -6,8 +6,16 @@ from datetime import datetime, timedelta, timezone
 from fgacore.errors import RequestError, StoreError
 
 cdef extern from "<time.h>" nogil:
+    """
+    #ifdef CLOCK_MONOTONIC_COARSE
+    #define FGA_MONOTONIC CLOCK_MONOTONIC_COARSE     /* some 5 ns to read, some milliseconds late */
+    #else
+    #define FGA_MONOTONIC CLOCK_MONOTONIC
+    #endif
+    """
     cdef enum:
         CLOCK_REALTIME
+        FGA_MONOTONIC
     cdef struct timespec:
         int64_t tv_sec
         int64_t tv_nsec
@@ -17,7 +25,7 @@ cdef object EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 cdef object MICROSECOND = timedelta(microseconds=1)
 
 
-cdef int64_t instant_of(object moment) except? -1:
+cpdef int64_t instant_of(object moment) except? -1:
     """The instant of a datetime with an offset; for any other value a RequestError `invalid_expiry`."""
     if not isinstance(moment, datetime):
         raise RequestError("expires_at is a datetime", code="invalid_expiry")
@@ -53,3 +61,10 @@ cdef int64_t clock_read(object clock) except -1:
     except Exception as error:
         raise StoreError("the clock gives no time: neither an aware datetime nor seconds since the epoch", code="clock_failed") from error
     return found
+
+
+cdef int64_t clock_monotonic() noexcept nogil:
+    """Nanoseconds by a clock that nobody sets, to within some milliseconds."""
+    cdef timespec read
+    clock_gettime(FGA_MONOTONIC, &read)
+    return read.tv_sec * 1000000000 + read.tv_nsec

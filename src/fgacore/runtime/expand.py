@@ -122,7 +122,7 @@ class Facts:
     def __init__(self, engine: Checks, compiler: Compiler, version: Version, contextual: Sequence[Tuple | Triple], instant: datetime) -> None:
         self.compiler = compiler
         self.version = version
-        self._names = engine._state.name_table
+        self._names = version.names
         self._types = {symbol: name for name, symbol in compiler.types.items()}
         self._relations = {symbol: name for name, symbol in compiler.relations.items()}
         self._brought: dict[tuple[int, str], dict[tuple[Kind, str], Tuple | None]] = {}  # None: expired

@@ -90,7 +90,7 @@ cdef class Lists(Checks):
                 overlay = overlay_make(self._state, model, checker.version, contextual_tuples, instant)
                 checker.version = overlay.version
             self._state.prepare(checker, model, context)
-            plan = self.asker_over(model, subject, &asker, overlay)
+            plan = self.asker_over(&checker.version.names.c, model, subject, &asker, overlay)
             for type, relation in pairs:
                 nodes.append(self.node_of(model, type, relation))
             self._state.begin(checker, plan, asker.id, True)
@@ -122,7 +122,7 @@ cdef class Lists(Checks):
             for i in range(len(pairs)):
                 type, relation = pairs[i]
                 set = object_set(
-                    self._state.names, model.types[type], own, definite[i], who, str.__str__(relation), str.__str__(type), checker.version.revision, instant)
+                    checker.version.names, model.types[type], own, definite[i], who, str.__str__(relation), str.__str__(type), checker.version.revision, instant)
                 if unsure:
                     rest = numpy.setdiff1d(possible[i], definite[i], assume_unique=True)
                     set.rest = set.with_ids(rest) if len(rest) else None
@@ -178,13 +178,13 @@ cdef class Lists(Checks):
                 overlay = overlay_make(self._state, model, checker.version, contextual_tuples, instant or self._state.now())
                 checker.version = overlay.version
             self._state.prepare(checker, model, context)
-            plan = self.asker_over(model, subject, &asker, overlay)
+            plan = self.asker_over(&checker.version.names.c, model, subject, &asker, overlay)
             type, _, _, _ = self.name_parts(object, "object")
             if type not in model.types:
                 raise RequestError(f"the model has no type {quote(type)}", code="type_not_found")
             self._state.begin(checker, plan, asker.id, False)
             for relation in model.source.model.types[type].relations:
-                self.target_over(model, relation, object, &asker, &node, &id, overlay)
+                self.target_over(&checker.version.names.c, model, relation, object, &asker, &node, &id, overlay)
                 checker.c.run.visited_max = checker.c.run.visited + self._state.visited_max
                 with nogil:
                     yes = ask(&checker.c, node, id)

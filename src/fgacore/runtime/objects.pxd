@@ -12,7 +12,7 @@ cdef class ObjectSet:
     cdef int64_t micros          # the instant
     cdef object roaring
     cdef object rest             # the undetermined, or None
-    cdef readonly object ids
+    cdef object array            # the ids
     cdef readonly str subject
     cdef readonly str relation
     cdef readonly str type

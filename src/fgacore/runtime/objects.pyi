@@ -1,13 +1,13 @@
 from collections.abc import Iterator
 from datetime import datetime
 
-import numpy as np
 import pyroaring
-from numpy.typing import NDArray
+
+from fgacore.results import Ids
 
 class ObjectSet:
     @property
-    def ids(self) -> NDArray[np.uint32]: ...
+    def ids(self) -> Ids: ...
     @property
     def subject(self) -> str: ...
     @property

@@ -7,6 +7,7 @@ import pyroaring
 
 from fgacore.errors import RequestError
 from fgacore.kernel.names cimport NameC, names_find
+from fgacore.results import Ids
 from fgacore.runtime.clock import moment_of
 
 cdef object EMPTY = numpy.empty(0, numpy.uint32)
@@ -20,11 +21,16 @@ cdef ObjectSet object_set(
     """A set of ids, a rising uint32 array that is the set's from here on."""
     cdef ObjectSet out = ObjectSet.__new__(ObjectSet)
     out.names, out.symbol, out.own, out.micros = names, symbol, own, micros
-    out.ids = ids
+    out.array = ids
     out.subject, out.relation, out.type = subject, relation, type
     out.revision = revision
-    out.generation = 1
+    out.generation = names.generation
     return out
+
+
+cdef bint same_ids(Names a, Names b) noexcept:
+    """Whether ids mean the same in both: the names of a store are replaced within a generation too."""
+    return a is b or (a.generation == b.generation and a.store == b.store)
 
 
 cdef class ObjectSet:
@@ -47,28 +53,33 @@ cdef class ObjectSet:
         """The objects whose answer hangs on a condition that failed: empty, unless the list was asked to report them."""
         if self.rest is not None:
             return self.rest
-        return self.with_ids(EMPTY) if len(self.ids) else self
+        return self.with_ids(EMPTY) if len(self.array) else self
+
+    @property
+    def ids(self):
+        """The ids, rising, not to be written to."""
+        return Ids.of(self.array, self.generation)
 
     @property
     def bitmap(self):
         """The ids as a roaring bitmap, the same object each time: a copy of yours is `BitMap(s.bitmap)`."""
         if self.roaring is None:
-            self.roaring = pyroaring.BitMap(array("I", self.ids.tobytes()))      # what it reads fastest
+            self.roaring = pyroaring.BitMap(array("I", self.array.tobytes()))      # what it reads fastest
         return self.roaring
 
     def to_list(self):
         """The names, `type:id`, in rising order of the ids."""
         if not self.own:
-            return self.names.texts(self.symbol, self.ids)
-        known = int(numpy.searchsorted(self.ids, numpy.uint32(<uint32_t>OWN_FROM)))
-        return self.names.texts(self.symbol, self.ids[:known]) + [self.own[int(id)] for id in self.ids[known:]]
+            return self.names.texts(self.symbol, self.array)
+        known = int(numpy.searchsorted(self.array, numpy.uint32(<uint32_t>OWN_FROM)))
+        return self.names.texts(self.symbol, self.array[:known]) + [self.own[int(id)] for id in self.array[known:]]
 
     def _names_beyond(self, ObjectSet other not None):
         """The names of what is here and not in another set of the type, which may be of another revision."""
-        return self.with_ids(numpy.setdiff1d(self.ids, other.ids, assume_unique=True)).to_list()
+        return self.with_ids(numpy.setdiff1d(self.array, other.array, assume_unique=True)).to_list()
 
     def __len__(self):
-        return len(self.ids)
+        return len(self.array)
 
     def __iter__(self):
         return iter(self.to_list())
@@ -93,9 +104,9 @@ cdef class ObjectSet:
         if not isinstance(other, ObjectSet):
             return NotImplemented
         set = other
-        if self.type != set.type or self.names is not set.names or self.generation != set.generation:
+        if self.type != set.type or not same_ids(self.names, set.names):
             return False
-        return self.to_list() == set.to_list() if self.own or set.own else bool(numpy.array_equal(self.ids, set.ids))
+        return self.to_list() == set.to_list() if self.own or set.own else bool(numpy.array_equal(self.array, set.array))
 
     __hash__ = None
 
@@ -107,11 +118,11 @@ cdef class ObjectSet:
         if not isinstance(other, ObjectSet):
             raise TypeError("an ObjectSet is combined with another")
         set = other
-        if self.names is not set.names or self.type != set.type or self.generation != set.generation or self.revision != set.revision:
+        if not same_ids(self.names, set.names) or self.type != set.type or self.revision != set.revision:
             raise RequestError("the sets are of different stores, types, generations or revisions", code="sets_differ")
         if (self.own or set.own) and self.own is not set.own:
             raise RequestError("a set over contextual tuples has names of its own: combine the names", code="sets_differ")
-        return self.with_ids(combine(self.ids, set.ids).astype(numpy.uint32))
+        return self.with_ids(combine(self.array, set.array).astype(numpy.uint32))
 
     def __or__(self, other):
         return self.combined(other, numpy.union1d)

@@ -1,12 +1,11 @@
 """See overlay.pxd."""
 
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint16_t
 from libc.stdlib cimport free, malloc
-from libc.string cimport memcpy
 
 from fgacore.errors import LimitError, RequestError
 from fgacore.kernel.grants cimport NEVER
-from fgacore.kernel.names cimport FIND_MANY
+from fgacore.kernel.names cimport FIND_MANY, names_count
 from fgacore.kernel.plan cimport NO_TABLE
 from fgacore.kernel.tables cimport Edit
 from fgacore.kernel.values cimport ContextC, context_equal
@@ -28,7 +27,7 @@ cdef class Overlay:
 
     cdef uint32_t find(self, const char* text, uint32_t length) noexcept:
         """The id of a name that only the call knows, or NONE."""
-        return new_name_find(&self.resolver.state.names.c, &self.resolver.fresh, text, length)
+        return new_name_find(&self.resolver.names.c, &self.resolver.fresh, text, length)
 
 
 cdef object fault_of(list items, Py_ssize_t i, str why):
@@ -57,9 +56,10 @@ cdef Overlay overlay_make(State state, ModelPlan model, Version version, object 
     cdef Edit edit
     cdef ChangeC* changes
     cdef Py_ssize_t i, count
-    cdef uint32_t types = state.names.type_count
+    cdef uint32_t type, types = version.names.type_count
     overlay.items = contextual_list(items)
     overlay.resolver = resolver
+    resolver.names = version.names
     resolver.contextual = True
     count = len(overlay.items)
     changes = <ChangeC*>malloc(sizeof(ChangeC) * <size_t>(count + 1))
@@ -68,8 +68,8 @@ cdef Overlay overlay_make(State state, ModelPlan model, Version version, object 
         if changes == NULL or overlay.limits == NULL:
             raise MemoryError()
         overlay.limit_count = types
-        if types:
-            memcpy(overlay.limits, state.names.places_count, 4 * <size_t>types)
+        for type in range(types):
+            overlay.limits[type] = names_count(version.names, <uint16_t>type)
         try:
             for i in range(0, count, FIND_MANY):
                 resolver.resolve_writes(overlay.items, i, min(count, i + FIND_MANY), model, changes)
@@ -95,7 +95,7 @@ cdef Overlay overlay_make(State state, ModelPlan model, Version version, object 
 cdef int lay(State state, Version version, Edit edit, Resolver resolver, const ChangeC* change, int64_t instant) except -1:
     """Add one tuple to a private edit, in the place of the stored one of its key."""
     cdef ExtraC* extra = &resolver.extras[change.extra - 1] if change.extra else NULL
-    cdef uint32_t stored = state.stored_in(version, change.table, change.object, change.subject)
+    cdef uint32_t stored = state.stored_in(edit, change.table, change.object, change.subject)
     cdef const ContextC* context = NULL
     cdef bint expired = extra != NULL and extra.expires != NEVER and extra.expires <= instant
     if stored != NO_TABLE and (stored != change.table or expired):

@@ -57,7 +57,7 @@ class Lister(Protocol):
         at_least: int | None = None,
     ) -> list[ObjectSet]: ...
     def name_parts(self, text: str, what: str) -> tuple[str, str | None, bool, str]: ...
-    def changes(self, since: int = 0) -> list[Change]: ...
+    def changes(self, since: int = 0) -> Iterator[Change]: ...
 
 
 # ---- what callers get ----
@@ -239,7 +239,7 @@ def reach(
             break
     definite = dict(zip(pairs, sets, strict=False))
     conditional = {pair: found.undetermined for pair, found in definite.items()}
-    id = engine._state.name_table.find(parts[3].encode())
+    id = version.names.find(parts[3].encode())
     conditions = _Conditions(compiler, kind, version if alone and not given else None, None if id is None else id[1])
     parameters = _parameters(compiler)
     return Reach(

@@ -6,12 +6,13 @@ A new name has a provisional number, until a write interns it; a contextual tupl
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 from fgacore.kernel.grants cimport NEVER
-from fgacore.kernel.names cimport NameC, NamesC
+from fgacore.kernel.names cimport NameC, Names, NamesC
 from fgacore.kernel.plan cimport NO_TABLE, ModelPlan
 from fgacore.kernel.values cimport ContextC
 from fgacore.runtime.context cimport Parameters
 from fgacore.runtime.state cimport State
 from fgacore.runtime.text cimport ShapeC
+from fgacore.store.lines cimport TextLot
 
 cdef enum:
     PROVISIONAL = 0x80000000U    # of an id: number of a name that is new; names of a store have no such ids
@@ -54,6 +55,7 @@ cdef class Resolver:
     """Of one call: it holds the texts of its new names."""
 
     cdef State state
+    cdef Names names             # in which names are looked up: of the newest version, or of the one that a call holds
     cdef NewNamesC fresh
     cdef ExtraC* extras
     cdef uint32_t extra_count
@@ -73,6 +75,10 @@ cdef class Resolver:
     cdef int resolve_extra(self, object item, object condition, ChangeC* change) except -1
     cdef tuple parts(self, item, Py_ssize_t index)
     cdef int resolve_writes(self, list writes, Py_ssize_t first, Py_ssize_t end, ModelPlan model, ChangeC* changes) except -1
+    cdef int resolve_texts(self, TextLot lot, ModelPlan model, ChangeC* changes) except -1
+    cdef int resolve_names(
+        self, const char* subject_text, Py_ssize_t subject_length, object given_relation, const char* object_text, Py_ssize_t object_length,
+        ModelPlan model, object condition, object parts, ChangeC* change) except -1
     cdef int resolve_write(self, object parts, ModelPlan model, object condition, ChangeC* change) except -1
     cdef int resolve_delete(self, item, Py_ssize_t index, ChangeC* change) except -1
     cdef uint32_t member(self, ModelPlan model, uint32_t type, const char* text, const ShapeC* shape) except? 0xFFFFFFFFU
@@ -91,4 +97,5 @@ cdef inline ExtraC stored_with(Resolver resolver, const ChangeC* change) noexcep
 
 
 cdef uint32_t new_name_find(const NamesC* names, const NewNamesC* fresh, const char* text, uint32_t length) noexcept
+cdef object shown_at(object items, Py_ssize_t i)
 cdef object shown(object item)

@@ -14,11 +14,13 @@ from fgacore.runtime.clock cimport instant_of
 from fgacore.runtime.conditions cimport Conditions
 from fgacore.runtime.context cimport context_stored
 from fgacore.runtime.text cimport SHAPE_BAD, SHAPE_PLAIN, SHAPE_USERSET, SHAPE_WILDCARD, ShapeC, fga_ascii, refuse, shape_read, text_of
+from fgacore.store.lines cimport TextC, TextLot
 from fgacore.tuples import Tuple
 
 cdef extern from "Python.h":
     PyObject* PyTuple_GET_ITEM(object items, Py_ssize_t i)
 
+cdef tuple ROW = ("", "", "")    # of a row whose texts are not needed unless it is refused
 
 
 cdef class Resolver:
@@ -26,6 +28,7 @@ cdef class Resolver:
 
     def __cinit__(self, State state not None):
         self.state = state
+        self.names = state.version.names
         self.member_name = b""
         self.kept = []
 
@@ -118,13 +121,13 @@ cdef class Resolver:
             lengths[i] = <uint32_t>length if texts[i] != NULL and length < 65536 else 0
             if lengths[i] == 0:
                 texts[i] = b""
-        names_find_many(&self.state.names.c, texts, lengths, n, subjects)
+        names_find_many(&self.names.c, texts, lengths, n, subjects)
         for i in range(n):
             texts[i] = fga_ascii(PyTuple_GET_ITEM(<object>parts[i], 2), &length)
             lengths[i] = <uint32_t>length if texts[i] != NULL and length < 65536 else 0
             if lengths[i] == 0:
                 texts[i] = b""
-        names_find_many(&self.state.names.c, texts, lengths, n, objects)
+        names_find_many(&self.names.c, texts, lengths, n, objects)
         for i in range(n):
             change = &changes[first + i]
             condition = <object>conditions[i]
@@ -150,11 +153,69 @@ cdef class Resolver:
                 raise
         return 0
 
+    cdef int resolve_texts(self, TextLot lot, ModelPlan model, ChangeC* changes) except -1:
+        """Every row of a lot, in the same way: a relation is the same as in the row before, or is looked up."""
+        cdef const char* texts[FIND_MANY]
+        cdef uint32_t lengths[FIND_MANY]
+        cdef const NameC* subjects[FIND_MANY]
+        cdef const NameC* objects[FIND_MANY]
+        cdef const TextC* row
+        cdef TextC last
+        cdef object relation = None
+        cdef Py_ssize_t first, i
+        cdef uint32_t n
+        cdef int symbol = -1
+        cdef ChangeC* change
+        last.length = 0
+        for first in range(0, lot.count, FIND_MANY):
+            n = <uint32_t>min(FIND_MANY, lot.count - first)
+            for i in range(n):
+                texts[i] = lot.items[3 * (first + i)].text
+                lengths[i] = lot.items[3 * (first + i)].length if lot.items[3 * (first + i)].length < 65536 else 0
+            names_find_many(&self.names.c, texts, lengths, n, subjects)
+            for i in range(n):
+                texts[i] = lot.items[3 * (first + i) + 2].text
+                lengths[i] = lot.items[3 * (first + i) + 2].length if lot.items[3 * (first + i) + 2].length < 65536 else 0
+            names_find_many(&self.names.c, texts, lengths, n, objects)
+            for i in range(n):
+                row = &lot.items[3 * (first + i)]
+                change = &changes[first + i]
+                change.extra = 0
+                change.how = HOW_ADD
+                change.table = NO_TABLE
+                if relation is None or row[1].length != last.length or memcmp(row[1].text, last.text, last.length) != 0:
+                    last = row[1]
+                    relation = row[1].text[:row[1].length].decode()
+                    symbol = relation_find(model, relation)
+                if subjects[i] != NULL and objects[i] != NULL and symbol >= 0:
+                    change.table = model.admission(admission_key(objects[i].type, <uint32_t>symbol, subjects[i].type, 0))
+                    change.object = objects[i].id
+                    change.subject = subjects[i].id
+                    change.subject_type = subjects[i].type
+                if change.table == NO_TABLE:
+                    try:
+                        self.resolve_names(row[0].text, row[0].length, relation, row[2].text, row[2].length, model, None, ROW, change)
+                    except (RequestError, LimitError):
+                        try:
+                            self.resolve_write(lot.triple(first + i), model, None, change)      # the same, and it says which tuple
+                        except (RequestError, LimitError) as error:
+                            error.index = first + i
+                            raise
+                        raise
+        return 0
+
     cdef int resolve_write(self, object parts, ModelPlan model, object condition, ChangeC* change) except -1:
-        cdef ShapeC object_shape, subject_shape
         cdef Py_ssize_t object_length = 0, subject_length = 0
         cdef const char* subject_text = text_of(<object>PyTuple_GET_ITEM(parts, 0), &subject_length, "subject")
         cdef const char* object_text = text_of(<object>PyTuple_GET_ITEM(parts, 2), &object_length, "object")
+        return self.resolve_names(
+            subject_text, subject_length, <object>PyTuple_GET_ITEM(parts, 1), object_text, object_length, model, condition, parts, change)
+
+    cdef int resolve_names(
+            self, const char* subject_text, Py_ssize_t subject_length, object given_relation, const char* object_text, Py_ssize_t object_length,
+            ModelPlan model, object condition, object parts, ChangeC* change) except -1:
+        """The table and ids of one tuple; `parts` are its three texts, for messages."""
+        cdef ShapeC object_shape, subject_shape
         cdef int kind = shape_read(subject_text, subject_length, &subject_shape)
         cdef uint32_t type, subject_type, member = 0
         cdef int relation
@@ -163,7 +224,7 @@ cdef class Resolver:
             raise refuse("subject", parts[0])
         if shape_read(object_text, object_length, &object_shape) != SHAPE_PLAIN:
             raise refuse("object", parts[2])
-        relation = relation_find(model, <object>PyTuple_GET_ITEM(parts, 1))
+        relation = relation_find(model, given_relation)
         type = model.type_find(object_text, object_shape.colon)
         if type == NO_TYPE:
             raise type_missing(object_text[:object_shape.colon].decode())
@@ -268,10 +329,10 @@ cdef class Resolver:
 
     cdef uint32_t name_id(self, const char* text, uint32_t length, uint32_t type) except? 0xFFFFFFFFU:
         """The id of a name, or the provisional number of one that would be new."""
-        cdef const NameC* entry = names_find(&self.state.names.c, text, length)
+        cdef const NameC* entry = names_find(&self.names.c, text, length)
         if entry != NULL:
             return entry.id
-        return PROVISIONAL | new_name(&self.state.names.c, &self.fresh, text, length, type)
+        return PROVISIONAL | new_name(&self.names.c, &self.fresh, text, length, type)
 
 
 cdef object type_missing(str type):
@@ -280,6 +341,11 @@ cdef object type_missing(str type):
 
 cdef object relation_missing(str type, object relation):
     return RequestError(f"the type {quote(type)} has no relation {quote(relation)}", code="relation_not_found")
+
+
+cdef object shown_at(object items, Py_ssize_t i):
+    """One of a list of tuples, or of a TextLot, as its three texts."""
+    return shown((<TextLot>items).triple(i) if isinstance(items, TextLot) else items[i])
 
 
 cdef object shown(object item):

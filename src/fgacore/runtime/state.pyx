@@ -1,7 +1,9 @@
 """See state.pxd."""
 
 from libc.stdlib cimport free, realloc
+from libc.string cimport memset
 
+import itertools
 import os
 import threading
 from collections.abc import Mapping
@@ -10,15 +12,20 @@ from fgacore.errors import RequestError, StoreError, quote
 from fgacore.kernel.grants cimport NEVER
 from fgacore.kernel.check cimport CHAIN_SINGLE, NO, UNKNOWN, YES, ask_bounded, ask_simple, checker_begin, checker_free, run_begin
 from fgacore.kernel.view cimport cache_close, cache_find, cache_give, cache_open, cache_take, view_count
-from fgacore.kernel.plan cimport NO_TABLE
+from fgacore.kernel.plan cimport NO_TABLE, NO_TYPE
+from fgacore.kernel.tables cimport Edit, Version
 from fgacore.limits import CHECK_WORK_MAX, CONDITION_WORK_MAX
-from fgacore.runtime.clock cimport clock_read
+from fgacore.runtime.clock cimport clock_monotonic, clock_read
 from fgacore.runtime.conditions cimport Conditions
 from fgacore.runtime.gate cimport GATE_PATIENCE
+from fgacore.store.bell cimport News
 
 
 cdef enum:
     CHECKERS_IDLE_MAX = 64       # more than that many threads at once allocate anew
+    EXPIRIES_MIN = 1024          # of the heap, before what is no longer stored is looked for in it
+
+cdef int64_t ALWAYS = 0x7FFFFFFFFFFFFFFF
 
 
 cdef class Checker:
@@ -31,16 +38,22 @@ cdef class Checker:
 cdef class State:
     """The state of one store in memory."""
 
-    def __cinit__(self, symbols, clock=None):
+    def __cinit__(self, symbols, clock=None, Names names=None, uint64_t serial=1, Version version=None):
         self.lock = threading.RLock()
+        self.news = News()
         self.clock = clock
         self.next_expiry = NEVER
-        self.ticking = clock is not None
+        self.fresh_until = ALWAYS
+        self.set_ticking()
         self.conditions_work = CONDITION_WORK_MAX
-        self.names = Names(os.urandom(32))
-        self.serial = 1
-        self.version = Version.empty(self.serial)
+        self.names = names if names is not None else Names(os.urandom(32), 1, os.urandom(16))
+        self.serial = serial
+        self.show(version if version is not None else Version.empty(serial, self.names))
         self.models = {}
+        self.sources = {}
+        self.structural = set()
+        self.expiries = []
+        self.expiries_max = EXPIRIES_MIN
         self.symbols = symbols
         self.checkers = []
         self.visited_max = CHECK_WORK_MAX
@@ -54,6 +67,7 @@ cdef class State:
         checker_free(&self.single)
         free(self.siblings)
         free(self.key_tables)
+        free(self.plain_types)
 
     cdef int ask_single(self, Version version, Plan plan, uint32_t subject, uint32_t node, uint32_t id) noexcept:
         """One question by a bounded walk: NO, YES or UNKNOWN. Under the GIL, running no Python code: not for a node that hangs on conditions."""
@@ -140,7 +154,10 @@ cdef class State:
             return self.model
         found = self.models.get(str.__str__(model_id)) if isinstance(model_id, str) else None
         if found is None:
-            raise RequestError(f"no model {quote(model_id)}", code="model_not_found")
+            if self.compiler is None or not isinstance(model_id, str) or str.__str__(model_id) not in self.sources:
+                raise RequestError(f"no model {quote(model_id)}", code="model_not_found")
+            with self.lock:
+                found = self.models.get(str.__str__(model_id)) or self.compiler(self, str.__str__(model_id))
         return found
 
     cdef int prepare(self, Checker checker, ModelPlan model, object context) except -1:
@@ -162,6 +179,92 @@ cdef class State:
             self.instant = read
         return self.instant
 
+    cdef void show(self, Version version) noexcept:
+        """Make a version the newest."""
+        self.version = version
+        self.news.seen = version.revision
+
+    cdef int set_ticking(self) except -1:
+        self.timed = self.clock is not None or self.next_expiry != NEVER
+        self.ticking = self.timed or self.keeper is not None
+        return 0
+
+    cdef int attend(self) except -1:
+        """Of a state that follows a log: whether it may still answer. StoreError where it may not. Before a call takes its version."""
+        if self.attention or self.news.behind or clock_monotonic() > self.fresh_until:
+            self.keeper.attend()
+        return 0
+
+    def compile_by(self, compiler):
+        """How a model that the state has as JSON alone is compiled: called with the state and the model's id, under the lock."""
+        self.compiler = compiler
+
+    def name_newest(self, model_id):
+        """Which of the compiled models is the newest."""
+        self.model = None if model_id is None else self.models[model_id]
+
+    def take_models(self, State other not None):
+        """Begin with the models of another state of the same store."""
+        self.models, self.sources, self.structural, self.model = other.models, other.sources, other.structural, other.model
+        self.ring()
+
+    def set_expired(self, uint64_t expired, int64_t last):
+        """How many tuples expired without a record, and when the last one did."""
+        self.expired = expired
+        self.expired_last = last
+
+    def follow(self, keeper):
+        """Ask `keeper` to attend before calls, when its time is over or `notice` was called. None: never."""
+        self.keeper = keeper
+        self.set_ticking()
+
+    def notice(self, bint attention):
+        """Let the next call, and every one until this is taken back, ask the keeper."""
+        self.attention = attention
+
+    def renew(self, double seconds):
+        """News of the log were had now: answers need none for so many seconds; with infinity for ever."""
+        self.fresh_until = ALWAYS if seconds > 1e9 else clock_monotonic() + <int64_t>(seconds * 1e9)
+
+    def reach_instant(self, int64_t instant):
+        """Engine time is not before an instant."""
+        if instant > self.instant:
+            self.instant = instant
+
+    def adopt(self, State other not None, bint same):
+        """Take over what another state of the same store holds. Calls under way go on in the version that they have; no view outlives it. Under the lock.
+
+        same: it holds the same as this one, only otherwise laid out.
+        """
+        cdef Edit edit
+        cdef Version version
+        cdef uint64_t serial = max(self.serial, other.serial) + 1
+        edit = Edit(other.version, serial, other.version.table_count)
+        version = edit.publish(other.version.revision, True)
+        self.serial = other.serial = serial
+        self.names = other.names
+        self.show(version)
+        other.version = version
+        self.expiries, self.expiries_max, self.next_expiry = other.expiries, other.expiries_max, other.next_expiry
+        if not same:
+            self.models, self.sources, self.symbols, self.model = other.models, other.sources, other.symbols, other.model
+            self.structural, self.expired, self.expired_last = other.structural, other.expired, other.expired_last
+            self.instant = max(self.instant, other.instant)
+            self.ring()
+        self.set_ticking()
+
+    def forked(self):
+        """In a child of fork, whose other threads are gone: what they held is free again."""
+        self.lock = threading.RLock()
+        self.busy = False
+        cache_close(&self.cache)
+        if not cache_open(&self.cache):
+            raise MemoryError()
+        memset(&self.gate, 0, sizeof(GateC))
+        self.gate.patience = GATE_PATIENCE
+        self.spare = None
+        self.checkers = []
+
     # ---- keys ----
 
     cdef int ring(self) except -1:
@@ -175,6 +278,12 @@ cdef class State:
         if grown == NULL:
             raise MemoryError()
         self.key_tables = <uint32_t*>grown
+        grown = realloc(self.plain_types, 4 * <size_t>(count + 1))
+        if grown == NULL:
+            raise MemoryError()
+        self.plain_types = <uint32_t*>grown
+        for (_, _, kind, _), table in self.symbols.tables.items():
+            self.plain_types[<uint32_t>table] = kind[0] if kind[1] is None and not kind[2] else NO_TYPE
         for tables in self.symbols.siblings.values():
             for i in range(<uint32_t>len(tables)):
                 self.siblings[<uint32_t>tables[i]] = tables[(i + 1) % len(tables)]
@@ -182,11 +291,15 @@ cdef class State:
         self.sibling_count = count
         return 0
 
-    cdef uint32_t stored_in(self, Version version, uint32_t table, uint32_t object, uint32_t subject) noexcept:
+    def table_condition(self, uint32_t table):
+        """The condition of a table's tuples, or an empty text."""
+        return next(itertools.islice(self.symbols.tables, table, None))[3]
+
+    cdef uint32_t stored_in(self, Edit edit, uint32_t table, uint32_t object, uint32_t subject) noexcept:
         """The table in which the key of a tuple is stored: the one given, or one that differs in the condition. NO_TABLE: none."""
         cdef uint32_t at = table
         while True:
-            if version.has(at, object, subject):
+            if edit.has(at, object, subject):
                 return at
             at = self.siblings[at]
             if at == table:
@@ -199,11 +312,21 @@ cdef class State:
         self.checkers = []
         self.models = {}
         self.model = None
-        self.version = Version.empty(self.serial + 1)
+        self.show(Version.empty(self.serial + 1, self.names))
 
     def moment(self):
         """Engine time in microseconds since the epoch."""
         return self.now()
+
+    @property
+    def is_stale(self):
+        """Whether news of the log are overdue."""
+        return clock_monotonic() > self.fresh_until
+
+    @property
+    def latest(self):
+        """Engine time that was seen last, without a look at the clock."""
+        return self.instant
 
     @property
     def is_open(self):

@@ -1,10 +1,16 @@
-"""Writes: validate a whole call against the state, then change it in one edit. Nothing is interned or changed before all of it is known to be right.
+"""Writes: each is validated whole against the state and the writes staged before it, then made in an edit that nobody sees until it is committed.
 
-What expires is taken out in the same way when its instant has passed, at the first call after it, without a revision of its own.
+    stage     validate, intern the new names, change the edit; the write as a payload for the log
+    commit    publish the edit: after the log has the payload
+    apply     the same from a payload, as written by any process: what followers and replays do, and a writer whose state has moved on meanwhile
+
+Nothing is interned or changed before all of a write is known to be right. What expires is taken out in the same way when its instant has passed, at the
+first call after it, without a revision of its own. The caller holds the state's lock through every call.
 """
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
+from fgacore.kernel.names cimport Names
 from fgacore.kernel.tables cimport Edit, Version
 from fgacore.runtime.resolve cimport ChangeC, NewNameC, Resolver
 from fgacore.runtime.state cimport State
@@ -14,26 +20,48 @@ cdef enum:                       # what to do with a tuple that is stored alread
     ON_IGNORE = 1                # pass over it, where it is stored as it is to be
     ON_REPLACE = 2
 
+cdef struct TouchedC:            # a plain subject that was written about
+    uint32_t type
+    uint32_t id
+
+
+cdef class Staged:
+    """Writes on their way, one after the other in one edit. Made by Writer.begin; good for as long as the version that it began with is the newest.
+
+    New names are interned as they come; `Writer.abandon` forgets them again. Until it is committed no tuple and no id tells of them.
+    """
+
+    cdef Edit edit
+    cdef Names names             # into which it interns
+    cdef list mark               # how many names of each type there were when it began
+    cdef TouchedC* touched
+    cdef size_t touched_count
+    cdef size_t touched_room
+    cdef list expiries           # to go into the heap
+    cdef bint structural         # a structural table was changed
+    cdef readonly int64_t instant    # engine time when it began
+    cdef readonly int64_t soonest    # the first expiry among its tuples, or NEVER
+    cdef int touch(self, const ChangeC* changes, Py_ssize_t count) except -1
+
 
 cdef class Writer:
     cdef State state
-    cdef set structural          # tables that shape closures and parents under any model of the store: usersets, wildcards, parents
-    cdef list expiries           # a heap of (instant, table, object id, subject id): every stored tuple that can expire, and some that are gone
-    cdef size_t expiries_max     # entries from which those that are gone are dropped
-    cdef readonly uint64_t expired   # tuples that expired, and whose removal is not recorded
-    cdef bint busy               # a write is under way: its lock lets its own thread in again
-    cdef int begin(self) except -1
+    cdef int enter(self) except -1
+    cdef tuple stage_items(
+        self, Staged staged, object writes, list deletes, int duplicates, bint ignore_missing, object model_id, bint repeats)
+    cdef bint finish(self, Staged staged, uint64_t revisions) except -1
     cdef Version publish(self, Edit edit, uint64_t revisions, bint structural)
-    cdef uint64_t find_deleted(self, Version version, ChangeC* changes, Py_ssize_t count, list deletes, bint ignore_missing) except? 0xFFFFFFFFFFFFFFFFU
+    cdef uint64_t find_deleted(self, Edit edit, ChangeC* changes, Py_ssize_t count, list deletes, bint ignore_missing) except? 0xFFFFFFFFFFFFFFFFU
     cdef uint64_t find_written(
-        self, Version version, ChangeC* changes, Py_ssize_t first, Py_ssize_t end, list writes, Resolver resolver, int duplicates,
+        self, Edit edit, ChangeC* changes, Py_ssize_t first, Py_ssize_t end, object writes, Resolver resolver, int duplicates,
         ) except? 0xFFFFFFFFFFFFFFFFU
-    cdef int grant_all(self, Edit edit, const ChangeC* changes, Py_ssize_t count, Resolver resolver) except -1
-    cdef int drop_stale(self, Version version) except -1
+    cdef bytes intern(self, ChangeC* changes, Py_ssize_t total, Resolver resolver)
+    cdef int perform(self, Staged staged, ChangeC* changes, Py_ssize_t deletes, Py_ssize_t total, Resolver resolver) except -1
+    cdef int grant_all(self, Staged staged, const ChangeC* changes, Py_ssize_t count, Resolver resolver) except -1
+    cdef int drop_stale(self) except -1
     cdef int set_next(self) except -1
     cdef int64_t tick(self) except -1
+    cdef int64_t expire_due(self) except -1
     cdef int expire(self, int64_t instant) except -1
     cdef bint shapes(self, const ChangeC* changes, Py_ssize_t total, Resolver resolver) except -1
-    cdef void drop_views(self, const ChangeC* changes, Py_ssize_t total, list models) noexcept
-    cdef int intern(self, ChangeC* changes, Py_ssize_t total, Resolver resolver) except -1
-    cdef uint32_t intern_one(self, NewNameC* name) except? 0xFFFFFFFFU
+    cdef void drop_views(self, const TouchedC* touched, size_t count, list models) noexcept
