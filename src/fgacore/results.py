@@ -65,8 +65,8 @@ class Ids(numpy.ndarray[Any, numpy.dtype[numpy.uint32]]):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One record of the log: its revision, when it was written (seconds since the epoch), its kind (`tuples`, `model`, `expiry`, `checkpoint`), by whom
-    and why; for tuples what was written and deleted. `written` and `deleted` count them; of an `expiry` the tuples that had expired.
+    """One record of the log: its revision, when it was written (seconds since the epoch), its kind (`tuples`, `model`, `expiry`, `checkpoint`), by
+    whom and why; for tuples what was written and deleted. `written` and `deleted` count them; of an `expiry` the tuples that had expired.
     """
 
     revision: int

@@ -8,6 +8,7 @@ import sys
 from collections import defaultdict
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -164,7 +165,30 @@ def test_times_are_printed_and_consistent(run: Result) -> None:
 
 
 def test_last_lines_say_what_to_try_next(run: Result) -> None:
-    assert "What to try next:" in run.output.splitlines()[-6:]
+    assert "What to try next:" in run.output.splitlines()[-8:]
+
+
+def test_the_large_helpdesk_is_kept_and_opened_from_the_disk_the_second_time(tmp_path: Path) -> None:
+    command = ["demo", "--store", str(tmp_path / "helpdesk")]
+    first, second = (CliRunner().invoke(main, command, catch_exceptions=False).output for _ in range(2))
+    assert re.search(r"made +in [\d.]+ s, on the disk", first)
+    assert "made " not in second
+    for output in (first, second):
+        assert re.search(r"opened +from the disk, and asked once, in [\d.]+ milliseconds", output)
+    assert re.search(r"allowed +\d+ of 500", first)[0] == re.search(r"allowed +\d+ of 500", second)[0]  # type: ignore[index]
+
+
+def test_another_store_is_not_taken_for_the_helpdesk(tmp_path: Path) -> None:
+    with fgacore.open(tmp_path) as engine:
+        engine.write_model(helpdesk.model_text())
+    result = CliRunner().invoke(main, ["demo", "--store", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "is not the large helpdesk" in result.output
+
+
+def test_two_processes_share_a_postgres_of_the_demo() -> None:
+    output = CliRunner().invoke(main, ["demo", "--postgres"], catch_exceptions=False).output
+    assert re.search(r"median [\d.]+, longest [\d.]+ milliseconds", output)
 
 
 def test_a_wrong_answer_fails_the_demo(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -159,7 +159,7 @@ def test_a_wrong_use_is_refused_with_the_usage(arguments: tuple[str, ...], store
 )
 def test_a_question_that_makes_no_sense_is_one_line_with_its_code(arguments: tuple[str, ...], code: str, store: Path) -> None:
     result = invoke(*(argument.replace("{store}", str(store)) for argument in arguments))
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert re.fullmatch(rf"Error: .*\({code}\)\n", result.output)
 
 
@@ -176,13 +176,13 @@ def test_a_fault_of_the_file_has_its_place(text: str, message: str, tmp_path: Pa
     path = tmp_path / "store.fga.yaml"
     path.write_text(text)
     result = invoke("user:anne", path)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert re.search(message, result.output), result.output
 
 
 def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     result = invoke("user:anne", tmp_path / "nothing.fga.yaml")
-    assert (result.exit_code, result.output) == (1, f"Error: {tmp_path}/nothing.fga.yaml: does not exist\n")
+    assert (result.exit_code, result.output) == (2, f"Error: {tmp_path}/nothing.fga.yaml: does not exist\n")
 
 
 def test_a_name_cannot_steer_the_terminal(tmp_path: Path) -> None:

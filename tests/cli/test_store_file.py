@@ -8,56 +8,11 @@ from pathlib import Path
 import pytest
 
 from fgacore import Tuple
-from fgacore.store.faults import FileFault
 from fgacore.cli.store_file import Store, read_store
-from fgacore.store.tuple_files import read_tuple_file
+from fgacore.store.faults import FileFault
 
 MODEL = "model: |\n  model\n    schema 1.1\n  type user\n"  # four lines
 ANNE = Tuple("user:anne", "viewer", "doc:1")
-TUPLES = [
-    ANNE,
-    Tuple("group:eng#member", "viewer", "doc:2"),
-    Tuple("user:bob", "viewer", "doc:1", "office", {"hours": [9, 17], "since": "2023-01-01T00:00:00Z"}),
-    Tuple("user:eve", "viewer", "doc:1", "office", None),
-]
-AS_FILES = {
-    "t.yaml": """
-- user: user:anne
-  relation: viewer
-  object: doc:1
-- {user: "group:eng#member", relation: viewer, object: "doc:2"}
-- user: user:bob
-  relation: viewer
-  object: doc:1
-  condition: {name: office, context: {hours: [9, 17], since: 2023-01-01T00:00:00Z}}
-- {user: "user:eve", relation: viewer, object: "doc:1", condition: {name: office}}
-""",
-    "t.json": """[
-{"user": "user:anne", "relation": "viewer", "object": "doc:1", "condition": null},
-{"user": "group:eng#member", "relation": "viewer", "object": "doc:2"},
-{"user": "user:bob", "relation": "viewer", "object": "doc:1",
- "condition": {"name": "office", "context": {"hours": [9, 17], "since": "2023-01-01T00:00:00Z"}}},
-{"user": "user:eve", "relation": "viewer", "object": "doc:1", "condition": {"name": "office", "context": null}}]""",
-    "t.jsonl": """{"user": "user:anne", "relation": "viewer", "object": "doc:1"}
-
-{"user": "group:eng#member", "relation": "viewer", "object": "doc:2"}
-{"user":"user:bob","relation":"viewer","object":"doc:1","condition":{"name":"office","context":{"hours":[9,17],"since":"2023-01-01T00:00:00Z"}}}
-{"user": "user:eve", "relation": "viewer", "object": "doc:1", "condition": {"name": "office"}}
-""",
-    "t.csv": """user_type,user_id,user_relation,relation,object_type,object_id,condition_name,condition_context
-user,anne,,viewer,doc,1,,
-group,eng,member,viewer,doc,2,,
-user,bob,,viewer,doc,1,office,"{""hours"": [9, 17], ""since"": ""2023-01-01T00:00:00Z""}"
-
-user,eve,,viewer,doc,1,office,
-""",
-    "reordered.csv": """object_id, object_type, relation, user_id, user_type, condition_context, condition_name, user_relation
-1,doc,viewer,anne,user,,,
-2,doc,viewer,eng,group,,,member
-1,doc,viewer,bob,user,"{""hours"": [9, 17], ""since"": ""2023-01-01T00:00:00Z""}",office,
-1,doc,viewer,eve,user,,office,
-""",
-}
 
 
 def store(folder: Path, text: str, *, allow_external_files: bool = False, **files: str) -> Store:
@@ -66,68 +21,6 @@ def store(folder: Path, text: str, *, allow_external_files: bool = False, **file
         (folder / name.replace("_", ".")).write_text(content)
     (folder / "store.fga.yaml").write_text(text)
     return read_store(folder / "store.fga.yaml", allow_external_files=allow_external_files)
-
-
-@pytest.mark.parametrize("name", AS_FILES)
-def test_tuples_are_the_same_in_every_format(name: str, tmp_path: Path) -> None:
-    (tmp_path / name).write_text(AS_FILES[name])
-    assert [placed.tuple for placed in read_tuple_file(tmp_path / name)] == TUPLES
-
-
-@pytest.mark.parametrize(("name", "lines"), [("t.yaml", [2, 5, 6, 10]), ("t.json", [0, 0, 0, 0]), ("t.jsonl", [1, 3, 4, 5]), ("t.csv", [2, 3, 4, 6])])
-def test_tuples_know_their_lines(name: str, lines: list[int], tmp_path: Path) -> None:
-    (tmp_path / name).write_text(AS_FILES[name])
-    assert [placed.line for placed in read_tuple_file(tmp_path / name)] == lines
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "line", "message"),
-    [
-        ("t.txt", "x", 0, "no file of tuples"),
-        ("t.yaml", "", 0, "not a list of tuples"),
-        ("t.yaml", "[]", 0, "holds no tuple"),
-        ("t.yaml", "- user: user:anne\n  relation: viewer\n", 1, "no `object`"),
-        ("t.yaml", "- {user: 'user:anne', relation: viewer, object: 7}\n", 1, "`object` that is not a text"),
-        ("t.yaml", "\n- {user: 'user:anne', relation: viewer, object: 'doc:1', conditon: {name: x}}\n", 2, "unknown key `conditon`"),
-        ("t.yaml", "- {user: 'user:anne', relation: viewer, object: 'doc:1', condition: {context: {}}}\n", 1, "no `name`"),
-        ("t.yaml", "- {user: 'user:anne', relation: viewer, object: 'doc:1', condition: office}\n", 1, "not a mapping"),
-        ("t.yaml", "- user:anne\n", 0, "a tuple is not a mapping"),
-        ("t.json", "{}", 0, "not a list of tuples"),
-        ("t.json", "[]", 0, "holds no tuple"),
-        ("t.jsonl", "\n\n", 0, "holds no tuple"),
-        ("t.jsonl", '\n{"user": "user:anne"\n', 2, "is not JSON"),
-        ("t.jsonl", "\n[]\n", 2, "a tuple is not a mapping"),
-        ("t.csv", "", 1, "no column `user_type`"),
-        ("t.csv", "user_type,user_id,relation,object_type\n", 1, "no column `object_id`"),
-        ("t.csv", "user_type,user_id,relation,object_type,object_id,color\n", 1, "column `color`"),
-        ("t.csv", "user_type,user_id,relation,object_type,object_id,user_id\n", 1, "column `user_id`"),
-        ("t.csv", "user_type,user_id,relation,object_type,object_id\nuser,anne,viewer,doc\n", 2, "4 values in a row under 5"),
-        ("t.csv", 'user_type,user_id,relation,object_type,object_id\nuser,"anne,viewer,doc,1\n', 2, "is not CSV"),
-        ("t.csv", "user_type,user_id,relation,object_type,object_id,condition_context\nuser,a,viewer,doc,1,{}\n", 2, "without a `condition_name`"),
-        (
-            "t.csv",
-            "user_type,user_id,relation,object_type,object_id,condition_name,condition_context\nuser,a,viewer,doc,1,office,x\n",
-            2,
-            "is not JSON",
-        ),
-        (
-            "t.csv",
-            "user_type,user_id,relation,object_type,object_id,condition_name,condition_context\nuser,a,viewer,doc,1,office,[]\n",
-            2,
-            "not an object",
-        ),
-    ],
-)
-def test_what_is_no_file_of_tuples_is_a_fault_with_its_line(name: str, text: str, line: int, message: str, tmp_path: Path) -> None:
-    (tmp_path / name).write_text(text)
-    with pytest.raises(FileFault, match=message) as fault:
-        read_tuple_file(tmp_path / name)
-    assert (fault.value.path, fault.value.line) == (tmp_path / name, line)
-
-
-def test_csv_with_headers_alone_is_a_file_without_tuples(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text("user_type,user_id,relation,object_type,object_id\n")
-    assert read_tuple_file(tmp_path / "t.csv") == []
 
 
 def test_every_part_of_a_store_is_read(tmp_path: Path) -> None:

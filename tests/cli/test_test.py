@@ -227,7 +227,7 @@ def test_a_broken_invariant_is_no_mere_failure(tmp_path: Path, monkeypatch: pyte
         def check(self, *_: object, **__: object) -> bool:
             raise InternalError("a set is out of order")
 
-    monkeypatch.setattr(store_tests.fgacore, "open", lambda _: Broken(fgacore.engine.open_memory(None)))
+    monkeypatch.setattr(store_tests.fgacore, "open", lambda _: Broken(fgacore.engine.MemoryStore(None)))
     assert isinstance(run(tmp_path, PASSING).exception, InternalError)
 
 

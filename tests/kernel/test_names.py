@@ -173,3 +173,29 @@ def test_readers_find_every_name_that_was_there_while_one_adds(names: Names) -> 
     assert wrong == []
     assert min(rounds) > 0
     assert len(names) == MANY // 4
+
+
+@settings(max_examples=60)
+@given(st.lists(st.integers(0, 400), max_size=120), st.lists(st.integers(0, 2_000), max_size=900), st.lists(st.integers(0, 900), max_size=200))
+def test_names_that_are_forgotten_were_never_there(before: list[int], staged: list[int], after: list[int]) -> None:
+    """What was interned since a mark is taken back, through any growth of the table, and its ids are given anew."""
+    names, plain = Names(SEED), Names(SEED)
+
+    def add(to: Names, number: int) -> int:
+        return to.add(f"{'user' if number % 3 else 'doc'}:{number}".encode(), 1 if number % 3 else 0)
+
+    for number in before:
+        assert add(names, number) == add(plain, number)
+    mark = names.mark()
+    for number in staged:
+        add(names, number)
+    names.forget(mark)
+    assert len(names) == len(plain)
+    for number in range(2_001):
+        name = f"{'user' if number % 3 else 'doc'}:{number}".encode()
+        assert names.find(name) == plain.find(name)
+    for number in after:
+        assert add(names, number) == add(plain, number)
+    assert names.mark()[: len(plain.mark())] == plain.mark()
+    names.forget(names.mark())
+    assert len(names) == len(plain)

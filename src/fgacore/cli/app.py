@@ -1,4 +1,4 @@
-"""The group of verbs, and how an error of fgacore leaves the process: one line on stderr and exit status 1, never a traceback."""
+"""The group of verbs, and how an error of fgacore leaves the process: one line on stderr and exit status 2, never a traceback."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ import click
 from fgacore.errors import FgaError, InternalError
 
 from .demo import demo
+from .maintain import compact, repair, snapshot, verify
+from .options import Failure
 from .reach import reach
+from .records import changes, read, write
+from .terminal import plain
 from .test import test
+from .transfer import export_tuples, import_tuples
 
 __all__ = ["main"]
 
@@ -24,7 +29,7 @@ class _Verbs(click.Group):
         except InternalError:
             raise
         except FgaError as error:
-            raise click.ClickException(f"{error.message} ({error.code})") from error
+            raise Failure(f"{plain(error.message)} ({error.code})") from error
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
@@ -36,6 +41,5 @@ def main() -> None:
     """
 
 
-main.add_command(demo)
-main.add_command(reach)
-main.add_command(test)
+for verb in (demo, test, reach, import_tuples, export_tuples, write, read, changes, snapshot, compact, verify, repair):
+    main.add_command(verb)

@@ -1,7 +1,7 @@
 """`fgacore demo`: the helpdesk, in four parts. Named decisions, a grant for an hour, what an agent loop costs, and the agent's blast radius.
 
-The large helpdesk of the loop lies on the disk, and is opened from there. It fails if a named decision is not the one that the story demands, so a run
-of it proves an install. With `--postgres`: two processes over one log, in a PostgreSQL of its own.
+The large helpdesk of the loop lies on the disk, and is opened from there. It fails if a named decision is not the one that the story demands, so a
+run of it proves an install. With `--postgres`: two processes over one log, in a PostgreSQL of its own.
 """
 
 from __future__ import annotations
@@ -155,7 +155,9 @@ def _add_row(rows: Table, engine: fgacore.Engine, decision: helpdesk.Decision, *
 def _agent_loop(console: Console, directory: Path) -> None:
     """Print what one batch of questions over the large helpdesk costs, measured here and now. It is made in `directory`, unless it is there."""
     tuples = helpdesk.generated_tuples(TUPLE_COUNT)
-    console.print(f"\n[bold]An agent loop.[/bold] {BATCH_COUNT:,} questions of agent:support in one batch, over {TUPLE_COUNT:,} tuples:", soft_wrap=True)
+    console.print(
+        f"\n[bold]An agent loop.[/bold] {BATCH_COUNT:,} questions of agent:support in one batch, over {TUPLE_COUNT:,} tuples:", soft_wrap=True
+    )
     if not (directory / "log.sqlite").exists():
         started = time.perf_counter()
         with fgacore.open(directory) as engine:

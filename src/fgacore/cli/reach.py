@@ -13,8 +13,9 @@ import click
 import fgacore
 from fgacore.errors import ModelError
 from fgacore.runtime.reach import subject_types
-
 from fgacore.store.faults import FileFault
+
+from .options import Failure, json_object
 from .store_file import read_store
 from .store_tests import model_faults, open_store
 from .terminal import plain
@@ -47,7 +48,7 @@ def reach(places: tuple[str, ...], target: str | None, context_text: str | None,
     if len(places) != (2 if target is None else 1):
         raise click.UsageError("give a SUBJECT and a FILE, or --to 'RELATION TYPE' and a FILE")
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr] # a terminal may not have every character of a name
-    context = _context(context_text)
+    context = json_object("--context", context_text)
     with _open(Path(places[-1]), allow_external_files) as engine:
         if target is None:
             found = engine.reach(places[0], context=context)
@@ -64,28 +65,16 @@ def reach(places: tuple[str, ...], target: str | None, context_text: str | None,
             _print_holders(rows, relation, type, shown)
 
 
-def _context(text: str | None) -> Mapping[str, Any] | None:
-    if text is None:
-        return None
-    try:
-        context = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise click.UsageError(f"--context is not JSON: {error}") from error
-    if not isinstance(context, dict):
-        raise click.UsageError("--context is not a JSON object")
-    return context
-
-
 def _open(path: Path, allow_external_files: bool) -> fgacore.Engine:
-    """An engine with the model and the tuples of a store file. What is wrong with it is a line on stderr for each fault, and exit status 1."""
+    """An engine with the model and the tuples of a store file. What is wrong with it is a line on stderr for each fault, and exit status 2."""
     try:
         store = read_store(path, allow_external_files=allow_external_files)
         try:
             return open_store(store)
         except ModelError as error:
-            raise click.ClickException("\n".join(plain(str(fault)) for fault in model_faults(store, error))) from error
+            raise Failure("\n".join(plain(str(fault)) for fault in model_faults(store, error))) from error
     except FileFault as fault:
-        raise click.ClickException(plain(str(fault))) from fault
+        raise Failure(plain(str(fault))) from fault
 
 
 def _holders(engine: fgacore.Engine, relation: str, type: str, context: Mapping[str, Any] | None) -> Iterator[fgacore.ObjectSet]:

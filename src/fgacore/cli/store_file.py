@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from fgacore.errors import quote
-
 from fgacore.store.documents import Document, Fields, read_yaml
+from fgacore.store.faults import FileFault
 from fgacore.store.transfer import read_file
 from fgacore.store.tuple_files import PlacedTuple, placed_tuple
+from fgacore.tuples import Tuple
 
 __all__ = ["Assertion", "Store", "StoreTest", "read_store"]
 
@@ -148,7 +149,15 @@ class _Reader:
         found = [placed_tuple(self._document, item, fields.line) for item in fields.items("tuples")]
         names = [fields.text("tuple_file")] if fields.has("tuple_file") else []
         for name in names + (fields.texts("tuple_files") if fields.has("tuple_files") else []):
-            found += read_tuple_file(self._file(fields, name))
+            found += self._tuple_file(self._file(fields, name))
+        return found
+
+    @staticmethod
+    def _tuple_file(path: Path) -> list[PlacedTuple]:
+        """The tuples of a file; only of CSV can there be none, under its headers."""
+        found = [PlacedTuple(item if isinstance(item, Tuple) else Tuple(*item), path, line) for item, line in read_file(path)]
+        if not found and path.suffix != ".csv":
+            raise FileFault(path, "holds no tuple")
         return found
 
     def _file(self, fields: Fields, name: str) -> Path:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import fgacore
 from fgacore.errors import FgaError, InternalError, ModelError, quote
-
 from fgacore.store.faults import FileFault
-from .store_file import Assertion, Store, StoreTest, read_store
 from fgacore.store.tuple_files import PlacedTuple
+
+from .store_file import Assertion, Store, StoreTest, read_store
 
 __all__ = ["FileResult", "Outcome", "model_faults", "open_store", "run_file"]
 

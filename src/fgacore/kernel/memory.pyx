@@ -2,6 +2,18 @@
 
 from libc.stdlib cimport free, malloc, realloc
 
+cdef extern from *:
+    """
+    #include <stdlib.h>
+    #if defined(__GLIBC__)
+    #include <malloc.h>
+    static inline void fga_release(void) { malloc_trim(0); }
+    #else
+    static inline void fga_release(void) {}
+    #endif
+    """
+    void fga_release() nogil
+
 cdef enum:
     ARENA_BYTES = 16384          # of a chunk; a larger block has one of its own
 
@@ -98,3 +110,9 @@ cdef void edit_abandon(EditC* edit) noexcept nogil:
     pointers_free(&edit.fresh, True)
     pointers_free(&edit.discarded, False)
     pointers_free(&edit.retired, False)
+
+
+def release():
+    """Give memory that is free back to the machine, after much of it was: where the C library keeps it for itself otherwise."""
+    with nogil:
+        fga_release()

@@ -32,7 +32,8 @@ INLINE_OPS_MAX = 64  # operations of one node; a computed relation beyond it is 
 @dataclass(slots=True)
 class SymbolTable:
     """The numbers of a store's type names, relation names and tables. A number keeps its meaning over all models of the store; only
-    those of a model that could not be stored are taken back."""
+    those of a model that could not be stored are taken back.
+    """
 
     types: dict[str, int] = field(default_factory=dict)
     relations: dict[str, int] = field(default_factory=dict)
@@ -74,6 +75,7 @@ class SymbolTable:
             self.siblings[key[:3]].remove(number)
             if not self.siblings[key[:3]]:
                 del self.siblings[key[:3]]
+
 
 @dataclass(slots=True)
 class Parts:

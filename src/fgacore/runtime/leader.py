@@ -248,8 +248,8 @@ class Leader:
             self._state.reach_instant(now)
         elif not self._own_clock and _clock_offset() - self._offset > CLOCK_AHEAD_SECONDS:
             raise StoreError(
-                f"this machine's clock has jumped more than {CLOCK_AHEAD_SECONDS} seconds ahead since the store was opened: set it, or open the store "
-                "again",
+                f"this machine's clock has jumped more than {CLOCK_AHEAD_SECONDS} seconds ahead since the store was opened: set it, or open the "
+                "store again",
                 code="clock_jumped",
             )
 

@@ -74,7 +74,7 @@ def stored_model(symbols: SymbolTable, model_id: str, source: str) -> Compiled:
 
 
 def table_row(key: tuple[int, int, Kind, str]) -> list[Any]:
-    """A table as payloads and snapshots have it: type, relation, and the kind of subject as type, relation of a userset or None, wildcard; condition."""
+    """A table as payloads and snapshots have it: type, relation; the kind of subject as type, relation of a userset or None, wildcard; condition."""
     type, relation, kind, condition = key
     return [type, relation, *kind, condition]
 
@@ -94,7 +94,7 @@ def read_model_payload(payload: object) -> tuple[str, str, list[str], list[str],
 
 
 def add_symbols(symbols: SymbolTable, types: list[Any], relations: list[Any], tables: list[Any]) -> None:
-    """Number types, relations and tables as the store did, after those that are known. StoreError `corrupt` where one is known already, or is none."""
+    """Number types, relations and tables as the store did, after those that are known. StoreError `corrupt` where one is known, or is none."""
     for name in types:
         if not isinstance(name, str) or symbols.type(name) != len(symbols.types) - 1:
             raise StoreError("damaged: a type", code="corrupt")

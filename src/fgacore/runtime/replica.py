@@ -22,6 +22,7 @@ from typing import Any
 
 from fgacore.errors import FgaError, RequestError, StoreError
 from fgacore.kernel.image import image_write
+from fgacore.kernel.memory import release
 from fgacore.limits import SNAPSHOT_CHANGES_MIN, SNAPSHOT_CLOSE_TUPLES, SNAPSHOT_FRACTION, SNAPSHOTS_KEPT
 from fgacore.runtime.clock import moment_of
 from fgacore.runtime.leader import Leader
@@ -93,6 +94,11 @@ class Replica(Store):
         thread = threading.Thread(target=run, args=(weakref.ref(self), self._stop, *arguments), name=name, daemon=True)
         self._threads = [*(each for each in self._threads if each.is_alive()), thread]
         thread.start()
+
+    @property
+    def pause(self) -> float:
+        """Seconds between two looks at a log of which nothing is heard."""
+        return WAIT_SECONDS if self._max_staleness is None else min(WAIT_SECONDS, self._max_staleness / 4)
 
     def renew(self) -> None:
         """There were news of the log just now."""
@@ -356,9 +362,10 @@ class Replica(Store):
                 if self.state.revision == replay.state.revision:
                     self.state.adopt(replay.state, True)
                     self._stand_on(snapshot, replay)
-                    return
+                    break
             if self.state.revision < replay.state.revision:
                 self.catch_up()
+        release()  # what lay in memory now lies in the file
 
     def verify(self, snapshot: Snapshot, stop: threading.Event) -> None:
         """Verify a snapshot that is in use, all of it. Where it is damaged, nothing is answered until the log has been replayed."""
@@ -507,10 +514,10 @@ def _follow_on(replica: weakref.ref[Replica], stop: threading.Event) -> None:
         held = replica()
         if held is None:
             return
-        log, news, woken = held.log, held.state.news, None
+        log, news, pause, woken = held.log, held.state.news, held.pause, None
         del held
         try:
-            log.wait(news, WAIT_SECONDS)
+            log.wait(news, pause)
         except StoreError as error:
             woken = error
         held = replica()

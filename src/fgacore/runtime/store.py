@@ -114,7 +114,7 @@ class Store(ABC):
 
     @abstractmethod
     def records(self, since: int) -> Iterator[Record]:
-        """Every record after a revision that this process has, oldest first; 0: whatever is kept. StoreError `compacted` where some of them are gone."""
+        """Every record after a revision that this process has, oldest first; 0: whatever is kept. StoreError `compacted` where some are gone."""
 
     @abstractmethod
     def at(self, revision: int | None, instant: int | None) -> Store:

@@ -239,10 +239,10 @@ class _Loader(yaml.SafeLoader):
         """The items of the one document, a list."""
         self.get_event()  # type: ignore[no-untyped-call] # the stream begins
         begin = self.get_event() if self.check_event(yaml.DocumentStartEvent) else None  # type: ignore[no-untyped-call]
-        if begin is None or not self.check_event(yaml.SequenceStartEvent):  # type: ignore[no-untyped-call]
+        if begin is None or not self.check_event(yaml.SequenceStartEvent):
             raise FileFault(self._path, "is not a list of tuples")
         self.get_event()  # type: ignore[no-untyped-call]
-        while not self.check_event(yaml.SequenceEndEvent):  # type: ignore[no-untyped-call]
+        while not self.check_event(yaml.SequenceEndEvent):
             self._count = 0
             self.lines.clear()
             node = self.compose_node(None, None)
@@ -254,7 +254,7 @@ class _Loader(yaml.SafeLoader):
                 self._text.taken = 0
         self.get_event()  # type: ignore[no-untyped-call] # the list ends,
         self.get_event()  # type: ignore[no-untyped-call] # and the document
-        if not self.check_event(yaml.StreamEndEvent):  # type: ignore[no-untyped-call]
+        if not self.check_event(yaml.StreamEndEvent):
             raise FileFault(self._path, "has another document", self.peek_event().start_mark.line + 1)  # type: ignore[no-untyped-call]
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:

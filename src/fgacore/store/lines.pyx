@@ -4,7 +4,7 @@ from libc.stdint cimport UINT32_MAX, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memchr
 
-from fgacore.limits import IMPORT_LINE_BYTES_MAX, IMPORT_LOT_BYTES, IMPORT_LOT_TUPLES
+from fgacore.limits import IMPORT_LINE_BYTES_MAX, IMPORT_LOT_BYTES as _LOT_BYTES, IMPORT_LOT_TUPLES as _LOT_TUPLES
 from fgacore.store.faults import FileFault
 
 cdef extern from * nogil:
@@ -36,7 +36,7 @@ cdef enum:                       # what reading a row comes to
     ROW_COUNT
 
 cdef Py_ssize_t line_max = IMPORT_LINE_BYTES_MAX
-cdef Py_ssize_t lot_bytes = IMPORT_LOT_BYTES
+cdef Py_ssize_t lot_bytes = _LOT_BYTES
 
 
 cdef int row_read(const char* p, const char* end, bint ended, RowC* row) noexcept nogil:
@@ -201,7 +201,7 @@ cdef class CsvLines:
     file: has `read(n)`, which gives bytes. A header that is not CSV raises its FileFault. Rows are held to the header's number of columns.
     """
 
-    def __init__(self, file, path, report, Py_ssize_t lot_max=IMPORT_LOT_TUPLES):
+    def __init__(self, file, path, report, Py_ssize_t lot_max=_LOT_TUPLES):
         self.file, self.path, self.report, self.lot_max = file, path, report, lot_max
         self.buffer = b""
         self.at = self.end = <const char*>self.buffer

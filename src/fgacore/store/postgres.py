@@ -138,6 +138,8 @@ class PostgresLog(Log):
             raise _no_url() from None
         for option in parts.query.split("&"):
             name, _, value = option.partition("=")
+            if name in own:
+                raise RequestError(f"`{name}=` is twice in the URL of the store", code="invalid_store")
             if name in ("store", "notify", "poll"):
                 own[name] = unquote_plus(value)
         rest = "&".join(option for option in parts.query.split("&") if option.partition("=")[0] not in own)

@@ -1,7 +1,7 @@
 """Import and export of tuples: files and iterables read in lots, in bounded memory, and files written whole or not at all.
 
-Reading knows no model: a lot is what a file says, in its order, and the engine judges it. Formats are JSON lines, CSV, YAML and Parquet, chosen by the
-end of the name or by `format`; a JSON list is read as well, up to 64 MiB. What a tuple looks like in them stands in tuple_files.py.
+Reading knows no model: a lot is what a file says, in its order, and the engine judges it. Formats are JSON lines, CSV, YAML and Parquet, chosen by
+the end of the name or by `format`; a JSON list is read as well, up to 64 MiB. What a tuple looks like in them stands in tuple_files.py.
 """
 
 from __future__ import annotations
@@ -62,14 +62,14 @@ class Lot:
 
 
 class TupleReader(Iterator[Lot]):
-    """The lots of one source, and what came of it so far. Close it, or use it as a context manager.
+    """The lots of one source, and what came of it so far. Close it, or use it as a context manager, unless it is read to its end.
 
-    With on_error="stop" a bad line raises RequestError `invalid_file`, `FILE:LINE: why`; with "skip" it is counted in `skipped`, the first 1,000 are told
-    in `errors`, and reading goes on. What is no file of its format at all is an error either way.
+    With on_error="stop" a bad line raises RequestError `invalid_file`, `FILE:LINE: why`; with "skip" it is counted in `skipped`, the first 1,000 are
+    told in `errors`, and reading goes on. What is no file of its format at all is an error either way.
     """
 
-    def __init__(self, source: Source, format: str | None, on_error: Literal["stop", "skip"], lot_tuples: int) -> None:
-        self.read = 0  # tuples handed out
+    def __init__(self, source: Any, format: str | None, on_error: Literal["stop", "skip"], lot_tuples: int) -> None:
+        self.read = 0  # tuples handed out, and lines that are none
         self.skipped = 0
         self.errors: list[str] = []
         self._skips = on_error == "skip"
@@ -93,7 +93,7 @@ class TupleReader(Iterator[Lot]):
         elif isinstance(source, (bytes, Tuple)) or not isinstance(source, Iterable):
             raise RequestError("the source is neither a file nor an iterable of tuples")
         if self._path is None or self._file is None:
-            self._lots = _of_iterable(source, lot_tuples)  # type: ignore[arg-type]
+            self._lots = _of_iterable(source, lot_tuples)
         else:
             self._lots = _READERS[format or ""](self._file, self._path, self._report, lot_tuples)
 
@@ -103,8 +103,12 @@ class TupleReader(Iterator[Lot]):
         return None if self._own is None or self._own.closed or not self._size else min(1.0, self._own.tell() / self._size)
 
     def __next__(self) -> Lot:
-        with _faults():
-            lot = next(self._lots)
+        try:
+            with _faults():
+                lot = next(self._lots)
+        except BaseException:  # the end, too
+            self.close()
+            raise
         self.read += len(lot)
         return lot
 
@@ -117,6 +121,7 @@ class TupleReader(Iterator[Lot]):
     def _report(self, fault: FileFault) -> None:
         if not self._skips:
             raise fault
+        self.read += 1
         self._count(str(fault))
 
     def _count(self, message: str) -> None:
@@ -170,7 +175,7 @@ def write_tuples(target: str | os.PathLike[str] | BinaryIO, format: str | None, 
 
 
 def _path(given: str | os.PathLike[str]) -> Path:
-    text = os.fspath(given)
+    text: object = os.fspath(given)
     if not isinstance(text, str) or not text or "\0" in text:
         raise RequestError("the path is not a text that can name a file", code="invalid_file")
     return Path(text)
@@ -280,7 +285,7 @@ def _line(file: BinaryIO, path: Path) -> bytes:
 
 def _read_json(file: BinaryIO, path: Path, report: Report, lot_tuples: int) -> Iterator[Lot]:
     root = read_json(path, rest_of(path, file)).root
-    return _lots(path, _mappings((Document(path, item) for item in _items_of(path, root)), report), lot_tuples)
+    yield from _lots(path, _mappings((Document(path, item) for item in _items_of(path, root)), report), lot_tuples)
 
 
 def _items_of(path: Path, root: object) -> list[Any]:
@@ -385,33 +390,29 @@ _READERS: dict[str, Callable[[BinaryIO, Path, Report, int], Iterator[Lot]]] = {
 # ---- writing ----
 
 
+def _each(tuples: Iterable[Tuple], write: Callable[[Tuple], object]) -> int:
+    return sum(1 for _ in map(write, tuples))
+
+
 def _write_jsonl(file: BinaryIO, tuples: Iterable[Tuple]) -> int:
-    count = 0
-    for count, item in enumerate(tuples, start=1):
-        file.write(f"{json_text(mapping_of(item))}\n".encode())
-    return count
+    return _each(tuples, lambda item: file.write(f"{json_text(mapping_of(item))}\n".encode()))
 
 
 def _write_yaml(file: BinaryIO, tuples: Iterable[Tuple]) -> int:
-    count = 0
-    for count, item in enumerate(tuples, start=1):
-        file.write(f"- {yaml_text(mapping_of(item))}\n".encode())
+    count = _each(tuples, lambda item: file.write(f"- {yaml_text(mapping_of(item))}\n".encode()))
     if not count:
         file.write(b"[]\n")
     return count
 
 
 def _write_csv(file: BinaryIO, tuples: Iterable[Tuple]) -> int:
-    count = 0
     text = io.TextIOWrapper(file, encoding="utf-8", newline="")
     try:
         rows = csv.writer(text, lineterminator="\n")
         rows.writerow(COLUMNS)
-        for count, item in enumerate(tuples, start=1):
-            rows.writerow(row_of(item))
+        return _each(tuples, lambda item: rows.writerow(row_of(item)))
     finally:
         text.detach()
-    return count
 
 
 def _write_parquet(file: BinaryIO, tuples: Iterable[Tuple]) -> int:

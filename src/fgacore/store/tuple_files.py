@@ -19,7 +19,19 @@ from fgacore.store.documents import Document, Fields, read_json
 from fgacore.store.faults import FileFault
 from fgacore.tuples import Triple, Tuple
 
-__all__ = ["COLUMNS", "Columns", "PlacedTuple", "json_text", "mapping_of", "placed_tuple", "row_of", "tuple_of_mapping", "yaml_text"]
+__all__ = [
+    "COLUMNS",
+    "Columns",
+    "PlacedTuple",
+    "json_text",
+    "mapping_of",
+    "moment_of_text",
+    "moment_text",
+    "placed_tuple",
+    "row_of",
+    "tuple_of_mapping",
+    "yaml_text",
+]
 
 COLUMNS = ("subject", "relation", "object", "condition", "context", "expires_at")
 
@@ -64,7 +76,7 @@ def tuple_of_mapping(document: Document, item: object, line: int = 0) -> Triple 
     if context is not None and condition is None:
         raise fields.fault("has a `context` and no `condition`")
     if fields.has("expires_at"):
-        expires = _moment(fields.text("expires_at"), fields.fault)
+        expires = moment_of_text(fields.text("expires_at"), fields.fault)
     return names if condition is None and expires is None else Tuple(*names, condition, context, expires)
 
 
@@ -82,7 +94,7 @@ def mapping_of(item: Tuple) -> dict[str, Any]:
     if item.context:
         found["context"] = item.context
     if item.expires_at is not None:
-        found["expires_at"] = _moment_text(item.expires_at)
+        found["expires_at"] = moment_text(item.expires_at)
     return found
 
 
@@ -123,7 +135,7 @@ class Columns:
             names = values["subject"], values["relation"], values["object"]
             condition, context = values["condition"], self._context("context", values, "condition", line)
             if text := values["expires_at"]:
-                expires = _moment(text, lambda why: FileFault(self._path, why, line))
+                expires = moment_of_text(text, lambda why: FileFault(self._path, why, line))
         return Tuple(*names, condition or None, context, expires) if condition or expires else names
 
     def _context(self, name: str, values: dict[str, str], condition: str, line: int) -> dict[str, Any] | None:
@@ -140,7 +152,7 @@ class Columns:
 def row_of(item: Tuple) -> tuple[str, str, str, str, str, str]:
     """A tuple under COLUMNS. What it does not have is empty."""
     context = json_text(item.context) if item.context else ""
-    expires = "" if item.expires_at is None else _moment_text(item.expires_at)
+    expires = "" if item.expires_at is None else moment_text(item.expires_at)
     return item.subject, item.relation, item.object, item.condition or "", context, expires
 
 
@@ -168,15 +180,16 @@ def _escaped(char: str) -> str:
     return f"\\u{ord(char):04x}" if ord(char) <= 0xFFFF else f"\\U{ord(char):08x}"
 
 
-def _moment(text: str, fault: Callable[[str], FileFault]) -> datetime:
+def moment_of_text(text: str, fault: Callable[[str], Exception]) -> datetime:
     """An instant as RFC 3339 has it, in UTC; microseconds are the finest there are."""
     try:
         if not _MOMENT.fullmatch(text):
             raise ValueError
-        return datetime.fromisoformat(text).astimezone(UTC)
+        return datetime.fromisoformat(text.upper()).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise fault(f"has an `expires_at` that is not a time like `2026-01-05T10:00:00Z`: {quote(text)}") from error
 
 
-def _moment_text(moment: datetime) -> str:
+def moment_text(moment: datetime) -> str:
+    """The other way round."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
