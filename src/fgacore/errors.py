@@ -155,7 +155,6 @@ CODES: dict[str, type[FgaError]] = {
     "invalid_store": RequestError,
     "invalid_file": RequestError,
     "extra_missing": RequestError,
-    "not_supported": RequestError,
     "limit_exceeded": LimitError,
     "store_unavailable": StoreError,
     "closed": StoreError,

@@ -7,12 +7,13 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 import fgacore
-from cli_stores import invoke, store_in, stored
+from cli_stores import MODEL, invoke, store_in, stored
 
 ANNE = ("user:anne", "viewer", "doc:1")
 
@@ -159,3 +160,21 @@ def test_changes_follow_other_processes_until_interrupted(tmp_path: Path) -> Non
                 assert json.loads(run.stdout.readline())["revision"] == 2 + number
         run.send_signal(signal.SIGINT)
         assert run.wait(10) == 0, run.stderr.read()
+
+
+def test_the_verbs_take_a_store_in_postgresql(postgres: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    store = postgres()
+    (tmp_path / "model.fga").write_text(MODEL)
+    (tmp_path / "t.csv").write_text("subject,relation,object\nuser:anne,viewer,doc:1\n")
+    for verb, arguments, said in (
+        ("import", [tmp_path / "t.csv", "--model", tmp_path / "model.fga"], "1 tuples written of 1 read; revision 2\n"),
+        ("write", ["user:bob", "member", "team:x"], "revision 3\n"),
+        ("read", ["--object", "team:x"], "user:bob member team:x\n"),
+        ("export", [tmp_path / "all.jsonl"], f"2 tuples written to {tmp_path}/all.jsonl\n"),
+        ("snapshot", [], "snapshot of revision 3\n"),
+        ("verify", [], "3 records, 0 snapshots, no faults; revision 3\n"),
+        ("compact", ["--yes"], "generation 2, from revision "),
+    ):
+        result = invoke(verb, *arguments, "--store", store)
+        assert (result.exit_code, result.output[: len(said)]) == (0, said), result.output

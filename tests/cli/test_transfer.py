@@ -94,6 +94,9 @@ def test_tuples_that_are_stored_are_an_error_or_passed_over(tuples: Path, tmp_pa
     store = store_in(tmp_path, ("user:anne", "viewer", "doc:1"))
     result = invoke("import", tuples, "--store", store)
     assert (result.exit_code, "(tuple_exists)" in result.output) == (2, True)
+    copy = store_in(tmp_path / "copy", ("user:anne", "viewer", "doc:1"))
+    result = invoke("import", tuples, "--store", copy, "--on-error", "skip")
+    assert result.stdout.startswith("2 tuples written of 3 read, 1 skipped; revision ")
     result = invoke("import", tuples, "--store", store, "--on-duplicate", "ignore", "--lots", "2")
     assert (result.exit_code, result.output) == (0, "2 tuples written of 3 read; revision 4\n")
 

@@ -58,10 +58,8 @@ class Replica(Store):
             raise
         self.position = replay.position
         super().__init__(replay.state)
-        self._stand_on(snapshot, replay)
+        self._stand_on(snapshot, replay, verified=verify)
         self._follow()
-        if snapshot is not None and not verify:
-            self._start(_verify, snapshot)
 
     def _begin_process(self) -> None:
         super()._begin_process()
@@ -74,9 +72,12 @@ class Replica(Store):
         self._stopped: FgaError | None = None  # why the log cannot be followed any further: the state is whole, and nothing is answered from it
         self._is_forked = False
 
-    def _stand_on(self, snapshot: Snapshot | None, replay: Replay) -> None:
-        """Note which snapshot the state lies on, and how far it has grown since."""
+    def _stand_on(self, snapshot: Snapshot | None, replay: Replay, *, verified: bool = False) -> None:
+        """Note which snapshot the state lies on, and how far it has grown since; verify it behind, unless that was done."""
         self._mapped = snapshot
+        self._is_verified = verified
+        if snapshot is not None and not verified:
+            self._start(_verify, snapshot)
         self._snapshot_revision = 0 if snapshot is None else int(snapshot.meta["revision"])
         self._snapshot_tuples = self.state.newest.tuple_count()
         self.changes = replay.changes  # tuples written and deleted since
@@ -319,6 +320,8 @@ class Replica(Store):
                 self._go_over(newest)
             if self.state.revision == self._snapshot_revision:
                 return self._snapshot_revision
+            if self._mapped is not None and not self._is_verified:
+                self.verify(self._mapped, self._stop)  # damage must not be copied, under new checksums
             with self.state.lock:
                 if self._lost is not None:
                     raise StoreError(self._lost.message, code=self._lost.code)
@@ -326,7 +329,7 @@ class Replica(Store):
                 sections = image_write(self.state.newest, self.state.newest.names.settled_counts())
             path = write_snapshot(self.directory, meta=meta, sections=sections)
             prune(self.directory, SNAPSHOTS_KEPT)
-            self._go_over(open_snapshot(path))
+            self._go_over(open_snapshot(path), verified=True)
         return int(meta["revision"])
 
     def _newer_snapshot(self) -> Snapshot | None:
@@ -351,7 +354,7 @@ class Replica(Store):
         else:
             self.snapshot()
 
-    def _go_over(self, snapshot: Snapshot) -> None:
+    def _go_over(self, snapshot: Snapshot, *, verified: bool = False) -> None:
         """Lay the state on a snapshot, in the place of its own base and of what has changed up to it."""
         replay = snapshot_replay(self.log, snapshot, self._clock, self.state)
         while not self._stop.is_set():
@@ -361,7 +364,7 @@ class Replica(Store):
                     return
                 if self.state.revision == replay.state.revision:
                     self.state.adopt(replay.state, True)
-                    self._stand_on(snapshot, replay)
+                    self._stand_on(snapshot, replay, verified=verified)
                     break
             if self.state.revision < replay.state.revision:
                 self.catch_up()
@@ -370,7 +373,9 @@ class Replica(Store):
     def verify(self, snapshot: Snapshot, stop: threading.Event) -> None:
         """Verify a snapshot that is in use, all of it. Where it is damaged, nothing is answered until the log has been replayed."""
         try:
-            snapshot.verify(stop.is_set)
+            whole = snapshot.verify(stop.is_set)
+            with self.state.lock:
+                self._is_verified = self._is_verified or (whole and self._mapped is snapshot)
         except StoreError as error:
             with self.state.lock:
                 if self._mapped is not snapshot:
