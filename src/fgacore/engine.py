@@ -67,10 +67,9 @@ def open(
         if read_only:
             raise RequestError("a store of `:memory:` begins empty: for reading only it is of no use", code="invalid_store")
         return Engine(MemoryStore(clock))
-    log = open_log(path, read_only=read_only)
-    if cache is not None and log.directory is not None:
-        log.close()
+    if cache is not None and not (isinstance(path, str) and "://" in path):
         raise RequestError("a cache is for the snapshots of a PostgreSQL store: this one has a directory", code="invalid_store")
+    log = open_log(path, read_only=read_only)
     directory = log.directory if log.directory is not None else _cache_directory(cache, log.store_id, read_only=read_only)
     return Engine(Replica(log, directory, clock=clock, max_staleness=max_staleness, verify=verify))
 

@@ -1246,13 +1246,13 @@ def test_constructors_and_dunder_calls_do_not_crash() -> None:
     """Compiled classes made without their __init__, or initialised twice, or with nonsense; and used all the same."""
     out = in_a_process(
         """
-        import importlib, itertools
+        import importlib, itertools, numpy
         from fgacore.runtime import checks, state, writes
         from fgacore.kernel import names, plan, sets, tables
         values = [(), (None,), (1,), (b"",), (b"x" * 16,), ("x",), (engine,), (None, None), ([], {}), ((0, None, False), None)]
         values += [("x", None, {}, {}, {}), ({}, {}, {}, {}, {})]
         found = [c for module in (checks, state, writes, names, plan, sets, tables) for c in vars(module).values() if isinstance(c, type)]
-        classes = [c for c in found if c.__module__.startswith("fgacore")]
+        classes = [c for c in found if c.__module__.startswith("fgacore") and not issubclass(c, numpy.ndarray)]  # whose methods write files
         tried = 0
         for kind in classes:
             made = []

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fgacore.language.compile import SymbolTable
-from fgacore.limits import MEMORY_RECORDS_BYTES_MAX, REQUEST_SECONDS
+from fgacore.limits import REQUEST_SECONDS
 from fgacore.runtime.clock import moment_of
 from fgacore.runtime.replay import Position, checkpoint, joined, memory_replay
 from fgacore.runtime.state import State
@@ -51,7 +51,7 @@ class MemoryStore(Store):
         revision = self.writer.write(
             write.writes, write.gone(), write.on_duplicate, write.ignore_missing, write.model_id, self._kept, write.actor, write.reason
         )[0]
-        if self.state.kept_bytes > MEMORY_RECORDS_BYTES_MAX:
+        if self.state.keeps_too_much:  # from here on nothing is allocated that could fail: what is written is written
             self._trim()
         if self._waiting:
             self.tell()
@@ -114,7 +114,7 @@ class MemoryStore(Store):
 
     def _trim(self) -> None:
         """Keep no more records than fit."""
-        while self.state.kept_bytes > MEMORY_RECORDS_BYTES_MAX:
+        while self.state.keeps_too_much:
             _, _, kind, _, _, payload = self._kept.popleft()
             self.state.kept_bytes -= _size(kind, payload)
 

@@ -363,6 +363,8 @@ class Replica(Store):
                 if self._lost is not None or self.position.generation != replay.position.generation:
                     return
                 if self.state.revision == replay.state.revision:
+                    replay.state.reach_instant(self.state.latest)
+                    replay.writer.look()  # what has expired here is absent there too, and counted once
                     self.state.adopt(replay.state, True)
                     self._stand_on(snapshot, replay, verified=verified)
                     break

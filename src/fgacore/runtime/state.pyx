@@ -14,7 +14,7 @@ from fgacore.kernel.check cimport CHAIN_SINGLE, NO, UNKNOWN, YES, ask_bounded, a
 from fgacore.kernel.view cimport cache_close, cache_find, cache_give, cache_open, cache_take, view_count
 from fgacore.kernel.plan cimport NO_TABLE, NO_TYPE
 from fgacore.kernel.tables cimport Edit, Version
-from fgacore.limits import CHECK_WORK_MAX, CONDITION_WORK_MAX
+from fgacore.limits import CHECK_WORK_MAX, CONDITION_WORK_MAX, MEMORY_RECORDS_BYTES_MAX
 from fgacore.runtime.clock cimport clock_monotonic, clock_read
 from fgacore.runtime.conditions cimport Conditions
 from fgacore.runtime.gate cimport GATE_PATIENCE
@@ -25,6 +25,7 @@ cdef enum:
     CHECKERS_IDLE_MAX = 64       # more than that many threads at once allocate anew
     EXPIRIES_MIN = 1024          # of the heap, before what is no longer stored is looked for in it
 
+cdef uint64_t kept_bytes_max = MEMORY_RECORDS_BYTES_MAX
 cdef int64_t ALWAYS = 0x7FFFFFFFFFFFFFFF
 
 
@@ -246,9 +247,10 @@ cdef class State:
         self.show(version)
         other.version = version
         self.expiries, self.expiries_max, self.next_expiry = other.expiries, other.expiries_max, other.next_expiry
+        self.expired, self.expired_last = other.expired, other.expired_last
         if not same:
             self.models, self.sources, self.symbols, self.model = other.models, other.sources, other.symbols, other.model
-            self.structural, self.expired, self.expired_last = other.structural, other.expired, other.expired_last
+            self.structural = other.structural
             self.instant = max(self.instant, other.instant)
             self.ring()
         self.set_ticking()
@@ -322,6 +324,11 @@ cdef class State:
     def is_stale(self):
         """Whether news of the log are overdue."""
         return clock_monotonic() > self.fresh_until
+
+    @property
+    def keeps_too_much(self):
+        """Whether the records that a store without a log keeps are more than fit."""
+        return self.kept_bytes > kept_bytes_max
 
     @property
     def latest(self):
