@@ -1,7 +1,8 @@
-"""Everything in turn, as `make bench` does it: scenarios and sweeps, the comparison, conditions, lists, threads and writes, then one
-summary and its plots.
+"""Everything in turn, as `make bench` does it: scenarios and sweeps, the comparison, conditions, lists, threads and writes, a large store on disk,
+then one summary and its plots.
 
-    python -m benchmarks [--named] [--openfga URL] [--tuples-max 1000000] [--only scenarios,sweeps,compare,conditions,lists,threads]
+    python -m benchmarks [--named] [--openfga URL] [--tuples-max 1000000] [--size 1000000]
+                         [--only scenarios,sweeps,compare,conditions,lists,threads,scale]
 
 Each part is a process of its own, so that none inherits another's memory. Results go to benchmarks/results/.
 """
@@ -15,7 +16,7 @@ import sys
 
 from .machine import RESULTS, ROOT
 
-PARTS = ("scenarios", "sweeps", "compare", "conditions", "lists", "threads")
+PARTS = ("scenarios", "sweeps", "compare", "conditions", "lists", "threads", "scale")
 
 
 def main() -> None:
@@ -23,6 +24,7 @@ def main() -> None:
     parser.add_argument("--named", action="store_true", help="also the named engines that are installed (the extra `bench`)")
     parser.add_argument("--openfga", metavar="URL", default=os.environ.get("FGACORE_OPENFGA_URL"), help="with --named: also an OpenFGA server")
     parser.add_argument("--tuples-max", default="1000000", help="largest store of the sweeps (default: %(default)s; up to 10000000)")
+    parser.add_argument("--size", default="1000000", help="tuples of the large store (default: %(default)s; docs/performance.md has 10000000)")
     parser.add_argument("--only", type=lambda text: text.split(","), default=list(PARTS), help=f"some of {','.join(PARTS)}")
     options = parser.parse_args()
     if unknown := set(options.only) - set(PARTS):
@@ -34,10 +36,10 @@ def main() -> None:
             own = [f"--benchmark-json={RESULTS / f'{part}.json'}", f"--tuples-max={options.tuples_max}", f"benchmarks/test_{part}.py"]
             run("pytest", "-q", "-p", "no:cacheprovider", "--benchmark-quiet", *engines, *own)
     only = ["--named"] * options.named
-    named = {"compare": engines, "conditions": only, "lists": only}
-    for part in ("compare", "conditions", "lists", "threads"):
+    more = {"compare": engines, "conditions": only, "lists": only, "scale": ["--size", options.size]}
+    for part in ("compare", "conditions", "lists", "threads", "scale"):
         if part in options.only:
-            run(f"benchmarks.{part}", "--json", str(RESULTS / f"{part}.json"), *named.get(part, ()))
+            run(f"benchmarks.{part}", "--json", str(RESULTS / f"{part}.json"), *more.get(part, ()))
     run("benchmarks.report")
     run("benchmarks.plot", "--from", str(RESULTS / "summary.json"), "--to", str(RESULTS))
 

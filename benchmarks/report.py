@@ -2,9 +2,9 @@
 
     python -m benchmarks.report [--results DIR] [--reference] [--docs docs/performance.md]
 
-Reads scenarios.json, sweeps.json, compare.json, conditions.json, lists.json and threads.json of the results, as far as they are there, and
-writes summary.json beside them. `--reference` also puts it where the repository keeps one such file, from which the plots of the documentation are
-drawn. `--docs` writes the tables between the markers `<!-- measured: NAME -->` and `<!-- end -->` of a page, and nothing else of it.
+Reads scenarios.json, sweeps.json, compare.json, conditions.json, lists.json, threads.json and scale.json of the results, as far as they are there,
+and writes summary.json beside them. `--reference` also puts it where the repository keeps one such file, from which the plots of the documentation
+are drawn. `--docs` writes the tables between the markers `<!-- measured: NAME -->` and `<!-- end -->` of a page, and nothing else of it.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import Any
 
 from .lists import GROUPS as LISTS
 from .machine import RESULTS, line
+from .scale import amount
 from .scenarios import SHAPES
 
 __all__ = ["ORDER", "WAYS", "collect", "dump", "fill", "main", "tables"]
@@ -48,7 +49,7 @@ def rank(name: str) -> tuple[int, str]:
 def collect(results: Path) -> Summary:
     """One summary of what the folder holds. Times are nanoseconds a check, rounded to tenths."""
     summary: Summary = {}
-    for name in ("conditions", "lists", "threads", "compare", "scenarios", "sweeps"):  # the last one's facts stand
+    for name in ("scale", "conditions", "lists", "threads", "compare", "scenarios", "sweeps"):  # the last one's facts stand
         path = results / f"{name}.json"
         if not path.exists():
             continue
@@ -57,7 +58,8 @@ def collect(results: Path) -> Summary:
         if name in ("scenarios", "sweeps"):
             summary |= {part: value for part, value in _benchmarks(found["benchmarks"]).items() if value}
         else:
-            summary |= {key: _rounded(found[key]) for key in ("compare", "named", "conditions", "lists", "threads", "writes") if key in found}
+            parts = ("compare", "named", "conditions", "lists", "threads", "writes", "scale")
+            summary |= {key: _rounded(found[key]) for key in parts if key in found}
     return summary
 
 
@@ -100,7 +102,7 @@ def dump(summary: Summary, path: Path) -> None:
 
 def tables(summary: Summary) -> dict[str, str]:
     """Markdown by the name of its marker; only of what was measured."""
-    made = {"machine": f"Measured on: {line(summary)}."}
+    made = {"machine": f"Measured on: {line(summary)}."} if summary.keys() - {"machine", "commit", "versions", "scale"} else {}
     if "scenarios" in summary:
         rows = [[name, f"{row['tuples']:,}", *(_number(row.get(way)) for way in WAYS)] for name, row in summary["scenarios"].items()]
         made["scenarios"] = _table(["scenario", "tuples", *WAYS], rows)
@@ -125,6 +127,8 @@ def tables(summary: Summary) -> dict[str, str]:
         made["conditions"] = "\n\n".join(_conditions(group, rows) for group, rows in summary["conditions"].items() if rows)
     if summary.get("lists"):
         made["lists"] = "\n\n".join(_lists(group, rows) for group, rows in summary["lists"].items() if rows)
+    if "scale" in summary:
+        made["scale"] = _scale(summary["scale"])
     if "threads" in summary:
         counts = list(next(iter(summary["threads"].values())))
         rows = [
@@ -191,6 +195,16 @@ def _lists(group: str, rows: dict[str, dict[str, Any]]) -> str:
         item = f"{row['item_ns']:.1f}" if "item_ns" in row else ""
         made.append([name, _number(row["us"]), _number(row["beside"]), f"{row['x']:,.2f}", item, must])
     return _table(head, made)
+
+
+def _scale(found: dict[str, Any]) -> str:
+    told = f"{found['tuples']:,} tuples over {found['names']:,} names, measured on: {found['on']}."
+    rows = []
+    for name, row in found["rows"].items():
+        must = f"{row['must']}: {'held' if row['holds'] else 'not held'}" if "must" in row else ""
+        aim = f"{row['aim']}: {'reached' if row['reached'] else 'not reached'}" if "aim" in row else ""
+        rows.append([name, f"{amount(row['value'])} {row['unit']}", must, aim, row["told"]])
+    return f"{told}\n\n{_table(['figure', 'measured', 'must', 'aim', ''], rows)}"
 
 
 def _number(value: float | None) -> str:

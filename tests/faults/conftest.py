@@ -16,7 +16,6 @@ from faults.servers import Server
 from faults.world import MODEL, STEPS, Story, write_next
 from fgacore.cli.local_postgres import LocalPostgres
 
-
 if os.environ.get("FGACORE_DEBUG"):  # what is shown here is of processes, disks and servers: once is enough
     collect_ignore_glob = ["test_*.py"]
 

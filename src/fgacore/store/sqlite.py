@@ -411,7 +411,7 @@ class SqliteLog(Log):
         self._head = Head(last.revision, last.hash, last.time, self._head.generation)
 
     def _grow(self) -> None:
-        """Give the write-ahead file the size up to which SQLite lets it grow. A commit that makes a file longer waits about twice as long for the disk.
+        """Give the write-ahead file the size up to which SQLite lets it grow: a commit that makes a file longer waits about twice as long.
 
         Zeros behind its last frame are no frames. Under the write lock, so nobody else writes there.
         """
