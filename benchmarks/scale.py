@@ -232,24 +232,24 @@ def ask_cold(path: Path, tuple_count: int, singles: int, lists: int) -> Cold:
     large = Large(tuple_count)
     questions = Questions(large, seed=3)
     size = min(BATCH, large.documents // (2 * lists))
+    hundreds = [questions.singles(100) for _ in range(singles // 100)]
+    batches = [questions.batch(size) for _ in range(lists)]
+    many = [questions.singles(size) for _ in range(lists // 4)]
     times: dict[str, list[float]] = {"single": [], "list": [], "triples": []}
     with fgacore.open(path, read_only=True, verify=True) as engine, quiet():
         touch_snapshots()
-        for _ in range(singles // 100):
-            asked, answers = questions.singles(100)
-            check = engine.check
+        check = engine.check
+        for asked, answers in hundreds:
             started = perf_counter_ns()
             found = [check(subject, relation, object) for subject, relation, object in asked]
             times["single"].append((perf_counter_ns() - started) / len(asked))
             same(found, answers, "cold checks")
-        for _ in range(lists):
-            one = questions.batch(size)
+        for one in batches:
             started = perf_counter_ns()
             found = engine.check_objects(one.subject, VIEWER, one.objects)
             times["list"].append((perf_counter_ns() - started) / size)
             same(found, one.answers, "a cold batch of one user")
-        for _ in range(lists // 4):
-            asked, answers = questions.singles(size)
+        for asked, answers in many:
             started = perf_counter_ns()
             results = engine.batch_check(asked)
             times["triples"].append((perf_counter_ns() - started) / size)

@@ -165,7 +165,7 @@ class Questions:
     def _seen(self, user: int, count: int) -> list[int]:
         """At most so many documents that are shown to the user's groups and those above."""
         mine = {above for group in self.large.user_groups[user].tolist() for above in _upwards(group)}
-        ends = [np.searchsorted(self._groups, (group, group + 1)) for group in sorted(mine)]
+        ends = [np.searchsorted(self._groups, np.array([group, group + 1], self._groups.dtype)) for group in sorted(mine)]
         found = np.concatenate([self._by_group[begin:end] for begin, end in ends])
         found = found[~self._asked[found]]
         chosen = self._chance.choice(found, min(count, len(found)), replace=False)

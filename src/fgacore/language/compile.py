@@ -31,9 +31,7 @@ INLINE_OPS_MAX = 64  # operations of one node; a computed relation beyond it is 
 
 @dataclass(slots=True)
 class SymbolTable:
-    """The numbers of a store's type names, relation names and tables. A number keeps its meaning over all models of the store; only
-    those of a model that could not be stored are taken back.
-    """
+    """The numbers of a store's type names, relation names and tables. They only grow: a number keeps its meaning over all models of the store."""
 
     types: dict[str, int] = field(default_factory=dict)
     relations: dict[str, int] = field(default_factory=dict)
@@ -56,25 +54,19 @@ class SymbolTable:
             self.siblings.setdefault(key[:3], []).append(self.tables[key])
         return self.tables[key]
 
+    def copy(self) -> SymbolTable:
+        """The same numbers, to be added to. What is only counted, of conditions and plans, is shared."""
+        siblings = {key: list(tables) for key, tables in self.siblings.items()}
+        return SymbolTable(dict(self.types), dict(self.relations), dict(self.tables), siblings, self.signatures, self.plans)
+
     def mark(self) -> tuple[int, int, int]:
-        """How many types, relations and tables there are: for `cut` and `since`."""
+        """How many types, relations and tables there are: for `since`."""
         return len(self.types), len(self.relations), len(self.tables)
 
     def since(self, mark: tuple[int, int, int]) -> tuple[list[str], list[str], list[tuple[int, int, Kind, str]]]:
         """The types, relations and tables that were numbered after a mark, in the order of their numbers."""
         skip = itertools.islice
         return list(skip(self.types, mark[0], None)), list(skip(self.relations, mark[1], None)), list(skip(self.tables, mark[2], None))
-
-    def cut(self, mark: tuple[int, int, int]) -> None:
-        """Forget what was numbered after a mark."""
-        for part, count in zip((self.types, self.relations), mark, strict=False):
-            while len(part) > count:
-                part.popitem()
-        while len(self.tables) > mark[2]:
-            key, number = self.tables.popitem()
-            self.siblings[key[:3]].remove(number)
-            if not self.siblings[key[:3]]:
-                del self.siblings[key[:3]]
 
 
 @dataclass(slots=True)

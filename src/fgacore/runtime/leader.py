@@ -12,19 +12,19 @@ staged is then taken from the log, as a follower takes it.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from fgacore.errors import StoreError
+from fgacore.errors import InternalError, StoreError
 from fgacore.limits import CLOCK_AHEAD_SECONDS, RECORD_TUPLES
 from fgacore.runtime.replay import Position, checkpoint
 from fgacore.runtime.store import Make, Write, same_request
 from fgacore.runtime.writes import Staged
-from fgacore.store.log import Head, Log, Row
+from fgacore.store.log import Log, Row
 from fgacore.store.records import Record, chain, encode
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Leader:
         """Whether this thread is in the middle of a write."""
         return self._thread == threading.get_ident()
 
-    @contextmanager
+    @contextlib.contextmanager
     def turn(self) -> Iterator[None]:
         """The turn of this thread: no other of this process writes, or lays the state on another base."""
         if self.is_here:
@@ -101,30 +101,51 @@ class Leader:
 
     def _write_group(self, group: list[Write]) -> None:
         rows: list[Row] = []
-        staged: Staged | None = None
         changes = 0
-        try:
-            with self._log.locked() as head:
-                staged = self._begin(head)
-                seen: dict[str, Write] = {}
-                with self._state.lock:
-                    for write in group:
-                        changes += self._stage(write, staged, rows, seen)
-                if rows:
-                    self._log.append(rows)
-                for request_id, write in seen.items():
-                    self._log.remember(request_id, write.revision, write.digest, staged.instant)
-        except BaseException as error:
-            self._abandon(staged, error)
-            raise
+        with self._staging() as staged:
+            seen: dict[str, Write] = {}
+            with self._state.lock:
+                for write in group:
+                    changes += self._stage(write, staged, rows, seen)
+            if rows:
+                self._log.append(rows)
+            for request_id, write in seen.items():
+                self._log.remember(request_id, write.revision, write.digest, staged.instant)
         self._publish(rows, changes, staged=staged)
 
-    def _begin(self, head: Head) -> Staged:
-        """Begin to stage writes in the state that the locked head is that of."""
-        self._replica.meet(head)
-        with self._state.lock:
-            self._refuse_jump(self._log.now())
-            return self._writer.begin()
+    @contextlib.contextmanager
+    def _staging(self) -> Iterator[Staged]:
+        """Hold the head of the log, and stage writes in the state that it is that of. Leaving commits what was appended.
+
+        What fails is let go while the head is still held: nobody else can have written, and the names that came with it can be taken back. Where it
+        is the commit that fails, it may be in the log after all, or others have written since: then the state is loaded anew.
+        """
+        staged: Staged | None = None
+        try:
+            with self._log.locked() as head:
+                self._replica.meet(head)
+                with self._state.lock:
+                    self._refuse_jump(self._log.now())
+                    staged = self._writer.begin()
+                try:
+                    yield staged
+                except BaseException:
+                    gone, staged = staged, None
+                    with self._state.lock:
+                        self._writer.abandon(gone)
+                    raise
+        except BaseException as error:
+            if staged is not None:
+                self._let_go(staged, error)
+            raise
+
+    def _let_go(self, staged: Staged, error: BaseException) -> None:
+        """The commit has failed."""
+        if isinstance(error, StoreError) and error.code != "commit_unknown":  # it is not in the log
+            with contextlib.suppress(InternalError), self._state.lock:
+                self._writer.abandon(staged)
+                return
+        self._replica.lose(error)
 
     def _stage(self, write: Write, staged: Staged, rows: list[Row], seen: dict[str, Write]) -> int:
         """Stage one write of a group after the others; its own fault is its own error. Returns how many tuples it changes. Under the state's lock."""
@@ -150,44 +171,28 @@ class Leader:
             seen[write.request_id] = write
         return written + deleted
 
-    def _abandon(self, staged: Staged | None, error: BaseException) -> None:
-        """Let go of what was staged: the log does not have it. Where that is not known, the state is loaded anew."""
-        if staged is None:
-            return
-        if isinstance(error, StoreError) and error.code == "commit_unknown":
-            self._replica.lose(error)
-            return
-        with self._state.lock:
-            self._writer.abandon(staged)
-
     def import_lots(self, lots: StagedLots, write: Write, same: Callable[[int, bytes], int]) -> tuple[int, int]:
         """lots: what is staged, part by part. same: the revision that is returned where the request id is known."""
         with self.turn():
             return self._import(lots, write, same)
 
     def _import(self, lots: StagedLots, write: Write, same: Callable[[int, bytes], int]) -> tuple[int, int]:
-        staged: Staged | None = None
         rows: list[Row] = []
         written, pending = 0, None  # the last payload: whether another follows it is not known yet
-        try:
-            with self._log.locked() as head:
-                staged = self._begin(head)
-                found = None if write.request_id is None else self._log.request(write.request_id)
-                if found is not None:
-                    return same(*found), 0
-                for count, payload in lots(staged):
-                    written += count
-                    if pending is not None:
-                        self._append(rows, staged.instant, True, write, pending)
-                    pending = payload
+        with self._staging() as staged:
+            found = None if write.request_id is None else self._log.request(write.request_id)
+            if found is not None:
+                return same(*found), 0
+            for count, payload in lots(staged):
+                written += count
                 if pending is not None:
-                    self._append(rows, staged.instant, False, write, pending)
-                revision = self._state.revision + len(rows)
-                if write.request_id is not None:
-                    self._log.remember(write.request_id, revision, write.digest if write.finish is None else write.finish(), staged.instant)
-        except BaseException as error:
-            self._abandon(staged, error)
-            raise
+                    self._append(rows, staged.instant, True, write, pending)
+                pending = payload
+            if pending is not None:
+                self._append(rows, staged.instant, False, write, pending)
+            revision = self._state.revision + len(rows)
+            if write.request_id is not None:
+                self._log.remember(write.request_id, revision, write.digest if write.finish is None else write.finish(), staged.instant)
         self._publish(rows, written, staged=staged)
         return revision, written
 

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
+from fgacore.errors import StoreError
 from fgacore.language.compile import SymbolTable
 from fgacore.limits import REQUEST_SECONDS
 from fgacore.runtime.clock import moment_of
@@ -27,6 +28,7 @@ class MemoryStore(Store):
         self._clock = clock
         self._kept: deque[tuple[int, int, str, str | None, str | None, Any]] = deque()  # (revision, time, kind, actor, reason, payload)
         self._requests: dict[str, tuple[int, bytes, int]] = {}  # request id to revision, digest and time
+        self._is_importing = False  # seen by this thread alone, under the lock: in the middle of an import nothing else is written
         self._begins = 0  # the first revision that there is of this generation
 
     def close(self) -> None:
@@ -36,8 +38,13 @@ class MemoryStore(Store):
 
     # ---- writing ----
 
+    def _refuse_import(self) -> None:
+        if self._is_importing:
+            raise StoreError("a write is under way in this thread", code="busy")
+
     def write(self, write: Write) -> int:
         with self.state.lock:
+            self._refuse_import()
             if write.request_id is None:
                 return self._write(write)
             found = self._request(write.request_id)
@@ -68,6 +75,7 @@ class MemoryStore(Store):
     def record(self, kind: str, make: Make, actor: str | None, reason: str | None) -> int:
         self.refuse_writes()
         with self.state.lock:
+            self._refuse_import()
             made = make()
             if made is not None:
                 self._keep(kind, actor, reason, made[0])
@@ -82,30 +90,39 @@ class MemoryStore(Store):
     def import_lots(self, lots: Iterator[Any], stage: StageLot, write: Write) -> tuple[int, int]:
         self.refuse_writes()
         with self.state.lock:
-            found = None if write.request_id is None else self._request(write.request_id)
-            if found is not None:
-                return self._same_import(lots, write, *found), 0
-            staged = self.writer.begin()
-            payloads, written = [], 0
+            self._refuse_import()
+            self._is_importing = True
             try:
-                for count, payload in self._stage_lots(lots, stage, staged, write.on_duplicate):
-                    written += count
-                    payloads.append(payload)
-            except BaseException:
-                self.writer.abandon(staged)
-                raise
-            if payloads:
-                payload = joined(payloads)
-                self._keep("tuples", write.actor, write.reason, payload)
-                while not self.writer.commit(staged, 1):  # code of the caller's has looked at the store, and a tuple had expired
-                    staged = self.writer.begin()
-                    self.writer.apply(staged, payload)
-                self._trim()
-                self.tell()
-            if write.request_id is not None:
-                digest = write.digest if write.finish is None else write.finish()
-                self._requests[write.request_id] = self.state.revision, digest, self.state.latest
-            return self.state.revision, written
+                return self._import(lots, stage, write)
+            finally:
+                self._is_importing = False
+
+    def _import(self, lots: Iterator[Any], stage: StageLot, write: Write) -> tuple[int, int]:
+        """Under the lock."""
+        found = None if write.request_id is None else self._request(write.request_id)
+        if found is not None:
+            return self._same_import(lots, write, *found), 0
+        staged = self.writer.begin()
+        payloads, written = [], 0
+        try:
+            for count, payload in self._stage_lots(lots, stage, staged, write.on_duplicate):
+                written += count
+                payloads.append(payload)
+        except BaseException:
+            self.writer.abandon(staged)
+            raise
+        if payloads:
+            payload = joined(payloads)
+            self._keep("tuples", write.actor, write.reason, payload)
+            while not self.writer.commit(staged, 1):  # code of the caller's has looked at the store, and a tuple had expired
+                staged = self.writer.begin()
+                self.writer.apply(staged, payload)
+            self._trim()
+            self.tell()
+        if write.request_id is not None:
+            digest = write.digest if write.finish is None else write.finish()
+            self._requests[write.request_id] = self.state.revision, digest, self.state.latest
+        return self.state.revision, written
 
     def _keep(self, kind: str, actor: str | None, reason: str | None, payload: Any) -> None:
         """Keep the record of what is about to be made visible."""
@@ -128,6 +145,7 @@ class MemoryStore(Store):
     def compact(self, actor: str | None, reason: str | None) -> int:
         self.refuse_writes()
         with self.state.lock:
+            self._refuse_import()
             self.writer.look()
             revision, generation = self.state.revision, self.state.newest.names.generation + 1
             made = [

@@ -322,7 +322,7 @@ class Replica(Store):
                 return self._snapshot_revision
             if self._mapped is not None and not self._is_verified:
                 self.verify(self._mapped, self._stop)  # damage must not be copied, under new checksums
-            with self.state.lock:
+            with self._leader.turn(), self.state.lock:  # no write is on its way: names and symbols are those of this revision
                 if self._lost is not None:
                     raise StoreError(self._lost.message, code=self._lost.code)
                 meta = snapshot_meta(self.state, self.position, self.log.store_id)
@@ -356,9 +356,11 @@ class Replica(Store):
 
     def _go_over(self, snapshot: Snapshot, *, verified: bool = False) -> None:
         """Lay the state on a snapshot, in the place of its own base and of what has changed up to it."""
+        if snapshot.meta["revision"] > self.state.revision:
+            self.catch_up()
         replay = snapshot_replay(self.log, snapshot, self._clock, self.state)
         while not self._stop.is_set():
-            _forward(self.log, replay)
+            _forward(self.log, replay, self.state.revision)  # no further: it shares the models of this state
             with self._leader.turn(), self.state.lock:
                 if self._lost is not None or self.position.generation != replay.position.generation:
                     return
@@ -430,16 +432,28 @@ class Replica(Store):
             found = self.log.stamp(revision) if revision else None
             instant = 0 if found is None else found[1]
         frozen = moment_of(instant)
-        return Past(_load(self.log, self.directory, lambda: frozen, until=revision, instant=instant)[0].state, self)
+        return Past(_load_at(self.log, self.directory, lambda: frozen, until=revision, instant=instant)[0].state, self)
 
 
 # ---- loading ----
 
 
-def _load(
+def _load(log: Log, directory: Path | None, clock: Clock | None, *, verify: bool = False) -> tuple[Replay, Snapshot | None]:
+    """A state at the newest revision of the log, and the snapshot that it lies on. Where another process compacts meanwhile, it is begun again."""
+    while True:
+        generation = log.generation()
+        try:
+            return _load_at(log, directory, clock, verify=verify)
+        except StoreError:
+            if log.generation() == generation:
+                raise
+
+
+def _load_at(
     log: Log, directory: Path | None, clock: Clock | None, *, until: int | None = None, instant: int | None = None, verify: bool = False
 ) -> tuple[Replay, Snapshot | None]:
     """A state at the newest revision of the log, or at revision `until` and engine time `instant`; and the snapshot that it lies on."""
+    doubtful: list[tuple[Path, str]] = []
     for revision, path in [] if directory is None else find_snapshots(directory):
         if until is not None and revision > until:
             continue
@@ -466,12 +480,24 @@ def _load(
             else:
                 set_aside(path, error.message)
             continue
-        break
-    else:
-        replay, snapshot = empty_replay(log, clock), None
+        try:
+            _forward(log, replay, until)
+            replay.finish()
+        except StoreError as error:
+            if error.code != "corrupt":
+                raise
+            doubtful.append((path, error.message))
+            continue
+        return replay, snapshot
+    replay = empty_replay(log, clock)
     _forward(log, replay, until)
     replay.finish()
-    return replay, snapshot
+    for path, why in doubtful:  # the log is whole: it was the snapshot that does not fit it
+        if log.read_only or until is not None:
+            _LOG.warning("the snapshot %s is passed over: %s", path.name, why)
+        else:
+            set_aside(path, why)
+    return replay, None
 
 
 def _belongs(log: Log, snapshot: Snapshot) -> bool:

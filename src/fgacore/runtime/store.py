@@ -140,27 +140,18 @@ class Store(ABC):
     def write_model(self, model: Model, actor: str | None, reason: str | None) -> str:
         """Make a model the newest; its id."""
         compiled, source, model_id = conditions_of(model), model_source(model), self._ulids.make()
-        symbols = self.state.symbols
-        mark = symbols.mark()
 
         def make() -> tuple[Any, Callable[[], None]]:
-            nonlocal symbols, mark
-            symbols = self.state.symbols
+            symbols = self.state.symbols.copy()  # the state's own are of what is stored
             mark = symbols.mark()
             made = compile_model(symbols, model_id, model, compiled)
 
             def publish() -> None:
-                self.writer.add_model(made.plan, made.structural, source)
+                self.writer.add_model(made.plan, made.structural, source, symbols)
 
             return model_payload(model_id, source, symbols, mark), publish
 
-        try:
-            self.record("model", make, actor, reason)
-        except BaseException:
-            with self.state.lock:
-                if model_id not in self.state.sources and symbols is self.state.symbols:
-                    symbols.cut(mark)
-            raise
+        self.record("model", make, actor, reason)
         return model_id
 
     def sweep(self, actor: str | None, reason: str | None) -> int:

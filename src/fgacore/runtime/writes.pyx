@@ -84,11 +84,14 @@ cdef class Writer:
 
     # ---- models ----
 
-    def add_model(self, ModelPlan model not None, set structural not None, str source=""):
-        """Make a model the newest, in a revision of its own. structural: its tables that shape closures and parents. Returns the revision."""
+    def add_model(self, ModelPlan model not None, set structural not None, str source="", symbols=None):
+        """Make a model the newest, in a revision of its own. structural: its tables that shape closures and parents. symbols: the store's with those of
+        the model; None: they have them already. Returns the revision."""
         cdef Version version
         self.enter()
         try:
+            if symbols is not None:
+                self.state.symbols = symbols
             self.state.structural |= structural
             self.state.ring()
             self.state.models[model.model_id] = model
@@ -263,6 +266,8 @@ cdef class Writer:
         staged.structural = staged.structural or self.shapes(changes, total, resolver)
         if self.state.cache.count:
             staged.touch(changes, total)
+        else:
+            staged.structural = True     # views that are made while this is on its way end with it
         return 0
 
     cdef bint finish(self, Staged staged, uint64_t revisions) except -1:
@@ -275,6 +280,8 @@ cdef class Writer:
         for entry in staged.expiries:
             heapq.heappush(self.state.expiries, entry)
         newest = self.publish(staged.edit, revisions, staged.structural)
+        if revisions:            # an expiry, which is none, may come while the names of a write are on their way
+            self.state.names.settle()
         staged.edit = None
         # INVARIANT (no view outlives its version): from here to the end nothing is allocated, so nothing can fail, collect garbage or let the GIL go.
         self.state.show(newest)
@@ -283,8 +290,11 @@ cdef class Writer:
         return True
 
     def abandon(self, Staged staged not None):
-        """Let go of what was staged, and forget its names: nobody has seen them. Only where the log does not have it."""
+        """Let go of what was staged, and forget its names: nobody has seen them. Only where the log does not have it, and no other write came since."""
+        cdef list known = staged.names.settled_counts()
         staged.edit = None
+        if known[:len(staged.mark)] != staged.mark or any(known[len(staged.mark):]):
+            raise InternalError("names that are taken back have been told")
         staged.names.forget(staged.mark)
 
     cdef Version publish(self, Edit edit, uint64_t revisions, bint structural):
@@ -295,7 +305,6 @@ cdef class Writer:
             pointers_add(&edit.c.retired, self.state.names.retired.items[i])
         version = edit.publish(self.state.version.revision + revisions, structural)
         pointers_free(&self.state.names.retired, False)
-        self.state.names.settle()
         self.state.serial = version.serial
         return version
 
@@ -775,6 +784,8 @@ cdef int apply_payload(Writer writer, Staged staged, object payload) except -1:
         staged.structural = staged.structural or writer.shapes(changes, total, resolver)
         if state.cache.count:
             staged.touch(changes, total)
+        else:
+            staged.structural = True     # as in perform
     finally:
         free(changes)
     return 0
