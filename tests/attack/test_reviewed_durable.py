@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -210,3 +213,30 @@ def test_going_over_to_a_snapshot_takes_no_model_that_has_not_come_yet(opened: O
     engine.wait_for(other.revision, 10)
     assert engine.stats().model_id == other.stats().model_id
     assert [asked.check("user:a", "viewer", "doc:1") for asked in (engine, other)] == [False, False]
+
+
+def test_a_child_that_is_forked_while_a_snapshot_is_made_keeps_nobody_from_the_next(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = opened()
+    engine.write_model(MODEL)
+    write, children = replica.write_snapshot, []
+
+    def forking(*arguments: Any, **named: Any) -> Path:
+        child = os.fork()
+        if child == 0:
+            time.sleep(60)
+            os._exit(0)
+        children.append(child)
+        return write(*arguments, **named)
+
+    monkeypatch.setattr(replica, "write_snapshot", forking)
+    try:
+        engine.snapshot()
+        monkeypatch.undo()
+        started = time.monotonic()
+        revision = engine.write([("user:a", "viewer", "doc:1")])
+        assert engine.snapshot() == revision
+        assert time.monotonic() - started < 20
+    finally:
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)

@@ -23,7 +23,7 @@ from typing import Any
 from fgacore.errors import FgaError, RequestError, StoreError
 from fgacore.kernel.image import image_write
 from fgacore.kernel.memory import release
-from fgacore.limits import SNAPSHOT_CHANGES_MIN, SNAPSHOT_CLOSE_TUPLES, SNAPSHOT_FRACTION, SNAPSHOTS_KEPT
+from fgacore.limits import LOG_WAIT_SECONDS, SNAPSHOT_CHANGES_MIN, SNAPSHOT_CLOSE_TUPLES, SNAPSHOT_FRACTION, SNAPSHOTS_KEPT
 from fgacore.runtime.clock import moment_of
 from fgacore.runtime.leader import Leader
 from fgacore.runtime.replay import Replay, empty_replay, snapshot_meta, snapshot_replay
@@ -36,6 +36,7 @@ from fgacore.store.snapshot import Snapshot, find_snapshots, open_snapshot, prun
 __all__ = ["Replica"]
 
 _LOG = logging.getLogger("fgacore")
+_LOCK_NAP_SECONDS = 0.01
 _BEHIND_SECONDS = 50e-6  # a call that finds news on their way lets the thread that fetches them have the interpreter for so long
 
 
@@ -589,7 +590,18 @@ def _directory_lock(directory: Path) -> Iterator[None]:
     except OSError as error:
         raise StoreError(f"no snapshot in {directory}: {error.strerror}", code="store_unavailable") from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        deadline = time.monotonic() + LOG_WAIT_SECONDS
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    raise StoreError(f"another process is making a snapshot in {directory}", code="store_unavailable") from error
+            time.sleep(_LOCK_NAP_SECONDS)
+        try:
+            yield
+        finally:
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # a child that was forked meanwhile has the file open as well
     finally:
         os.close(descriptor)
