@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+from contextlib import closing
 
 import pytest
 from hypothesis import settings
@@ -140,8 +141,7 @@ def test_long_histories_of_a_store_agree(number: int) -> None:
     print(f"FGACORE_SEED={SEED}, number {number}")
     source = RandomChoices(f"{SEED}-durable-{number}")
     for _ in range(20 if SOAK else 3):
-        durable = Durable()
-        durable.any_model(source)
-        for _ in range(40):
-            any_step(durable, source)
-        durable.close()
+        with closing(Durable()) as durable:
+            durable.any_model(source)
+            for _ in range(40):
+                any_step(durable, source)

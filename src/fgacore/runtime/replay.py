@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fgacore.errors import StoreError
 from fgacore.kernel.image import image_grants, image_open
@@ -26,6 +26,7 @@ from fgacore.store.records import Record, chain, decode
 from fgacore.store.snapshot import Snapshot
 
 __all__ = [
+    "Link",
     "Position",
     "Replay",
     "checkpoint",
@@ -33,6 +34,7 @@ __all__ = [
     "empty_replay",
     "joined",
     "memory_replay",
+    "read_rows",
     "snapshot_meta",
     "snapshot_replay",
     "tuple_count",
@@ -46,6 +48,26 @@ class Position:
     hash: bytes
     time: int  # of the newest record, microseconds since the epoch
     generation: int
+
+
+class Link(NamedTuple):
+    """A record, its row, and the hash that the row is chained to."""
+
+    before: bytes
+    row: Row
+    record: Record
+
+
+def read_rows(rows: Iterable[Row], before: bytes) -> Iterator[Link]:
+    """Rows that follow the one whose hash is `before`, with the records that they are. StoreError where one does not follow, or is none."""
+    for row in rows:
+        if chain(before, row.data) != row.hash:
+            raise StoreError(f"damaged: the record of revision {row.revision} does not follow the one before it", code="corrupt")
+        try:
+            yield Link(before, row, decode(row.data))
+        except StoreError as error:
+            raise StoreError(f"the record of revision {row.revision}: {error.message}", code=error.code) from error
+        before = row.hash
 
 
 class Replay:
@@ -62,13 +84,12 @@ class Replay:
         self._count = 0  # records in it
         self._open = False  # the last record is continued by the next
 
-    def rows(self, rows: Iterable[Row], *, until: int | None = None) -> bool:
-        """Bring the state forward over rows that begin after its revision, at most to a revision. Whether it stands at the end of a piece, and not
-        within one.
+    def links(self, links: Iterable[Link], *, until: int | None = None) -> bool:
+        """Bring the state forward over what follows its revision, at most to a revision. Whether it stands at the end of a piece, and not within one.
 
         Only then is anything visible. Where it raises, the state is of no more use.
         """
-        return self.records(self._checked(rows), until=until)
+        return self.records(self._checked(links), until=until)
 
     def records(self, records: Iterable[Record], *, until: int | None = None) -> bool:
         """The same over records that nobody can have changed."""
@@ -80,17 +101,13 @@ class Replay:
             self._flush()
         return not self._open
 
-    def _checked(self, rows: Iterable[Row]) -> Iterator[Record]:
+    def _checked(self, links: Iterable[Link]) -> Iterator[Record]:
         latest = self.state.moment() + CLOCK_AHEAD_SECONDS * 1_000_000
-        for row in rows:
-            before = self.position
+        for link in links:
+            row, record, before = link.row, link.record, self.position
             revision = self.state.revision + self._count + 1
-            if row.revision != revision or chain(before.hash, row.data) != row.hash:
+            if row.revision != revision or link.before != before.hash:
                 raise StoreError(f"damaged: the record of revision {revision} does not follow the one before it", code="corrupt")
-            try:
-                record = decode(row.data)
-            except StoreError as error:
-                raise StoreError(f"the record of revision {revision}: {error.message}", code=error.code) from error
             if (record.revision, record.generation) != (revision, before.generation) or record.time < before.time:
                 raise StoreError(f"damaged: the record of revision {revision} is out of order", code="corrupt")
             if record.time > latest:

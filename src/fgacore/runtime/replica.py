@@ -26,10 +26,10 @@ from fgacore.kernel.memory import release
 from fgacore.limits import LOG_WAIT_SECONDS, SNAPSHOT_CHANGES_MIN, SNAPSHOT_CLOSE_TUPLES, SNAPSHOT_FRACTION, SNAPSHOTS_KEPT
 from fgacore.runtime.clock import moment_of
 from fgacore.runtime.leader import Leader
-from fgacore.runtime.replay import Replay, empty_replay, snapshot_meta, snapshot_replay
+from fgacore.runtime.replay import Link, Replay, empty_replay, read_rows, snapshot_meta, snapshot_replay
 from fgacore.runtime.store import WAIT_SECONDS, Clock, Make, Past, StageLot, Store, Write, compacted
 from fgacore.runtime.writes import Staged
-from fgacore.store.log import Head, Log, Row
+from fgacore.store.log import READ_BYTES, Head, Log
 from fgacore.store.records import Record, decode
 from fgacore.store.snapshot import Snapshot, find_snapshots, open_snapshot, prune, set_aside, write_snapshot
 
@@ -173,39 +173,45 @@ class Replica(Store):
 
     # ---- following ----
 
-    def catch_up(self) -> None:
-        """Bring the state to the newest record."""
-        while rows := self._next_rows():
+    def catch_up(self) -> bool:
+        """Bring the state to the newest record. Whether there was any."""
+        taken = False
+        while links := self._next_links():
+            taken = True
             with self.state.lock:
-                fresh = [row for row in rows if row.revision > self.state.revision]
-                if not fresh:
-                    continue
-                if decode(fresh[0].data).generation == self.position.generation:
+                fresh = [link for link in links if link.row.revision > self.state.revision]
+                if fresh and fresh[0].record.generation == self.position.generation:
                     self._take(fresh)
-                    continue
-            self._reload()
+                    fresh = []
+            if fresh:
+                self._reload()
+            elif sum(len(link.row.data) for link in links) < READ_BYTES:
+                break  # that was all there was; of what comes, there is other news
+        return taken
 
-    def _next_rows(self) -> list[Row]:
+    def _next_links(self) -> list[Link]:
         """The next records, to the end of what was written in one piece."""
+        with self.state.lock:
+            after, before = self.state.revision, self.position.hash
         try:
-            rows = self.log.read(self.state.revision)
-            while rows and decode(rows[-1].data).more:
-                more = self.log.read(rows[-1].revision)
+            links = list(read_rows(self.log.read(after), before))
+            while links and links[-1].record.more:
+                more = self.log.read(links[-1].row.revision)
                 if not more:
                     raise StoreError("damaged: the log ends within what was written in one piece", code="corrupt")
-                rows += more
+                links += read_rows(more, links[-1].row.hash)
         except StoreError as error:
             if error.code != "compacted":
                 raise
             self._reload()
             return []
-        return rows
+        return links
 
-    def _take(self, rows: list[Row]) -> None:
+    def _take(self, links: list[Link]) -> None:
         """Take records into the state. Under its lock."""
         replay = Replay(self.state, self.position, live=True)
         try:
-            replay.rows(rows)
+            replay.links(links)
         except BaseException as error:
             if replay.is_begun:
                 self.lose(error)
@@ -254,8 +260,8 @@ class Replica(Store):
                 raise woken
             if self._lost is not None:
                 self._reload()
-            self.catch_up()
-            self._refuse_shorter()
+            if not self.catch_up():
+                self._refuse_shorter()
         except FgaError as error:
             self._fail(error)
         else:
@@ -522,7 +528,7 @@ def _forward(log: Log, replay: Replay, until: int | None = None) -> None:
         rows = log.read(after)
         if not rows:
             break
-        is_whole = replay.rows(rows, until=until)
+        is_whole = replay.links(read_rows(rows, replay.position.hash), until=until)
         after = rows[-1].revision
     if not is_whole:
         if until is not None:

@@ -472,19 +472,20 @@ class SqliteLog(Log):
     # --- following ---
 
     def wait(self, news: News, timeout: float) -> bool:
+        self._must_be_open()
         deadline = time.monotonic() + timeout
         while not self._awake.is_set():
-            if self._last() > news.revision:
-                news.is_behind = True
-                return True
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return False
+            left = max(0.0, deadline - time.monotonic())
             bell = self._look_for_bell()
             if bell is None:
                 self._awake.wait(min(left, _TURN_WITHOUT_BELL))
             elif bell.wait(news, min(left, _TURN)):
                 return True
+            if self._last() > news.revision:
+                news.is_behind = True
+                return True
+            if not left:
+                return False
         self._awake.clear()
         return False
 
