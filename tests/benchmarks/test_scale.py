@@ -172,7 +172,7 @@ def test_a_must_is_held_up_to_its_bound(must: scale.Must, value: float, text: st
 
 def test_memory_is_of_this_process() -> None:
     before = scale.memory()
-    with mmap.mmap(-1, 16 << 20) as held:  # new pages, whatever the allocator has left over
+    with mmap.mmap(-1, 16 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as held:  # new pages, whatever the allocator has left over
         held.write(b"x" * (16 << 20))
         after = scale.memory()
     assert after.own - before.own > 12 << 20
