@@ -202,7 +202,7 @@ cdef class Checks:
         cdef Plan plan
         cdef Version version
         cdef int answer
-        cdef int64_t instant = self._writer.tick() if state.ticking else 0
+        cdef int64_t instant = self._writer.tick(True) if state.ticking else 0
         model = state.model
         version = state.version      # before the names: what is interned later is in none of its tables
         if model is None or model_id is not None or at_least is not None:
@@ -279,7 +279,7 @@ cdef class Checks:
         cdef Overlay overlay = None
         cdef list items
         items = batch_items(objects, "objects")
-        instant = self._writer.tick() if self._state.ticking else 0
+        instant = self._writer.tick(len(items) < NOGIL_ITEMS) if self._state.ticking else 0
         memset(&batch, 0, sizeof(batch))
         checker = self._state.take()
         try:
@@ -359,7 +359,7 @@ cdef class Checks:
         cdef object item
         cdef Py_ssize_t length = 0
         items = batch_items(questions, "questions")
-        instant = self._writer.tick() if self._state.ticking else 0
+        instant = self._writer.tick(len(items) < NOGIL_ITEMS) if self._state.ticking else 0
         count = len(items)
         memset(&batch, 0, sizeof(batch))
         checker = self._state.take()
@@ -547,7 +547,7 @@ cdef class Checks:
         cdef uint32_t node, limit
         cdef const char* ids
         cdef Overlay overlay = None
-        cdef int64_t instant = self._writer.tick() if self._state.ticking else 0
+        cdef int64_t instant = self._writer.tick(True) if self._state.ticking else 0
         checker = self._state.take()
         try:
             refuse_generation(checker.version.names, object_ids, generation)

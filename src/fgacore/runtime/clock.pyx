@@ -20,6 +20,7 @@ cdef extern from "<time.h>" nogil:
         int64_t tv_sec
         int64_t tv_nsec
     int clock_gettime(int clock, timespec* read)
+    int nanosleep(const timespec* duration, timespec* left)
 
 cdef object EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 cdef object MICROSECOND = timedelta(microseconds=1)
@@ -68,3 +69,11 @@ cdef int64_t clock_monotonic() noexcept nogil:
     cdef timespec read
     clock_gettime(FGA_MONOTONIC, &read)
     return read.tv_sec * 1000000000 + read.tv_nsec
+
+
+cdef void clock_nap(int64_t nanoseconds) noexcept nogil:
+    """Sleep, less than a second; a signal ends it."""
+    cdef timespec duration
+    duration.tv_sec = 0
+    duration.tv_nsec = nanoseconds
+    nanosleep(&duration, NULL)

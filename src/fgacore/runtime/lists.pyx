@@ -75,7 +75,7 @@ cdef class Lists(Checks):
         cdef BulkC bulk
         cdef const IdsC* found
         cdef uint32_t node
-        cdef int64_t instant = self._writer.tick() if self._state.ticking else 0
+        cdef int64_t instant = self._writer.tick(False) if self._state.ticking else 0
         cdef list nodes = [], definite = [], possible = [], out = []
         cdef ObjectSet set
         cdef Py_ssize_t i
@@ -168,7 +168,7 @@ cdef class Lists(Checks):
         cdef Checker checker
         cdef Overlay overlay = None
         cdef uint32_t node = 0, id = 0
-        cdef int64_t instant = self._writer.tick() if self._state.ticking else 0
+        cdef int64_t instant = self._writer.tick(False) if self._state.ticking else 0
         cdef list out = []
         cdef bint yes
         checker = self._state.take()

@@ -37,7 +37,6 @@ __all__ = ["Replica"]
 
 _LOG = logging.getLogger("fgacore")
 _LOCK_NAP_SECONDS = 0.01
-_BEHIND_SECONDS = 50e-6  # a call that finds news on their way lets the thread that fetches them have the interpreter for so long
 
 
 class Replica(Store):
@@ -150,8 +149,6 @@ class Replica(Store):
         if self.state.is_stale:
             why = "" if self._failure is None else f": {self._failure.message}"
             raise StoreError(f"there have been no news of the log for more than {self._max_staleness} seconds{why}", code="stale")
-        if self.state.news.is_behind and not self._leader.is_here:
-            time.sleep(_BEHIND_SECONDS)
 
     def after_fork(self) -> None:
         lost, stopped = self._lost, self._stopped

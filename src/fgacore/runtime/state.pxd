@@ -73,6 +73,6 @@ cdef class State:
     cdef int ring(self) except -1
     cdef int set_ticking(self) except -1
     cdef void show(self, Version version) noexcept
-    cdef int attend(self) except -1
+    cdef int attend(self, bint patient) except -1
     cdef uint32_t stored_in(self, Edit edit, uint32_t table, uint32_t object, uint32_t subject) noexcept
     cdef int prepare(self, Checker checker, ModelPlan model, object context) except -1

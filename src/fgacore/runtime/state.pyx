@@ -15,7 +15,7 @@ from fgacore.kernel.view cimport cache_close, cache_find, cache_give, cache_open
 from fgacore.kernel.plan cimport NO_TABLE, NO_TYPE
 from fgacore.kernel.tables cimport Edit, Version
 from fgacore.limits import CHECK_WORK_MAX, CONDITION_WORK_MAX, MEMORY_RECORDS_BYTES_MAX
-from fgacore.runtime.clock cimport clock_monotonic, clock_read
+from fgacore.runtime.clock cimport clock_monotonic, clock_nap, clock_read
 from fgacore.runtime.conditions cimport Conditions
 from fgacore.runtime.gate cimport GATE_PATIENCE
 from fgacore.store.bell cimport News
@@ -23,6 +23,7 @@ from fgacore.store.bell cimport News
 
 cdef enum:
     CHECKERS_IDLE_MAX = 64       # more than that many threads at once allocate anew
+    BEHIND_NANOSECONDS = 50000   # that a check waits for news on their way
     EXPIRIES_MIN = 1024          # of the heap, before what is no longer stored is looked for in it
 
 cdef uint64_t kept_bytes_max = MEMORY_RECORDS_BYTES_MAX
@@ -190,10 +191,17 @@ cdef class State:
         self.ticking = self.timed or self.keeper is not None
         return 0
 
-    cdef int attend(self) except -1:
-        """Of a state that follows a log: whether it may still answer. StoreError where it may not. Before a call takes its version."""
-        if self.attention or self.news.behind or clock_monotonic() > self.fresh_until:
+    cdef int attend(self, bint patient) except -1:
+        """Of a state that follows a log: whether it may still answer. StoreError where it may not. Before a call takes its version.
+
+        patient: where there are news that the state has not yet, let the thread that fetches them have the interpreter for a moment. Python would hand it
+        over every five milliseconds only, several times for one record. A batch lets it go anyway.
+        """
+        if self.attention or clock_monotonic() > self.fresh_until:
             self.keeper.attend()
+        elif patient and self.news.behind:
+            with nogil:
+                clock_nap(BEHIND_NANOSECONDS)
         return 0
 
     def compile_by(self, compiler):

@@ -60,7 +60,7 @@ cdef class Writer:
     cdef int grant_all(self, Staged staged, const ChangeC* changes, Py_ssize_t count, Resolver resolver) except -1
     cdef int drop_stale(self) except -1
     cdef int set_next(self) except -1
-    cdef int64_t tick(self) except -1
+    cdef int64_t tick(self, bint patient) except -1
     cdef int64_t expire_due(self) except -1
     cdef int expire(self, int64_t instant) except -1
     cdef bint shapes(self, const ChangeC* changes, Py_ssize_t total, Resolver resolver) except -1

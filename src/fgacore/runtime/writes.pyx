@@ -446,15 +446,15 @@ cdef class Writer:
     def look(self):
         """Let what has expired be absent from the newest version, which is as new as the store asks for."""
         if self.state.ticking:
-            self.tick()
+            self.tick(False)
 
-    cdef int64_t tick(self) except -1:
+    cdef int64_t tick(self, bint patient) except -1:
         """Before a call takes its version, where `ticking`: whether the state may answer; and where a tuple has expired since, a version without it.
-        Returns the call's instant; 0: the clock was not looked at."""
+        Returns the call's instant; 0: the clock was not looked at. patient: as in State.attend."""
         if not self.state.open:
             return 0
         if self.state.keeper is not None:
-            self.state.attend()
+            self.state.attend(patient)
         return self.expire_due() if self.state.timed else 0
 
     cdef int64_t expire_due(self) except -1:
