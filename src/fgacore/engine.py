@@ -164,11 +164,13 @@ class Engine(Lists):
         (`changes`). request_id: a text of yours that names this write for 24 hours: the same write under the same id is made once and returns the
         first revision, another one is StoreError `conflict`. Raises RequestError with the item's `.index`.
         """
-        self._refuse_option("on_duplicate", on_duplicate, "error", "ignore", "replace")
-        self._refuse_option("on_missing", on_missing, "error", "ignore")
+        if on_duplicate not in ("error", "ignore", "replace") or on_missing not in ("error", "ignore"):
+            self._refuse_option("on_duplicate", on_duplicate, "error", "ignore", "replace")
+            self._refuse_option("on_missing", on_missing, "error", "ignore")
         if actor is not None or reason is not None:
             _refuse_attribution(actor, reason)
-        items, gone = _list(writes, "writes"), _list(deletes, "deletes")
+        items = list(writes) if type(writes) is list else _list(writes, "writes")  # our own: nobody takes an item away while it is read
+        gone = [] if type(deletes) is tuple and not deletes else _list(deletes, "deletes")
         write = Write(items, gone, on_duplicate, on_missing == "ignore", model_id, actor, reason, request_id)
         if request_id is not None:
             check_request_id(request_id)
@@ -448,8 +450,6 @@ def _instant(moment: datetime) -> int:
 
 
 def _list(items: Iterable[Triple | Tuple], what: str) -> list[Triple | Tuple]:
-    if type(items) is list or type(items) is tuple:
-        return list(items)
     if isinstance(items, (str, bytes, Tuple)) or not isinstance(items, Iterable):
         raise RequestError(f"`{what}` is not a list of tuples")
     return list(items)

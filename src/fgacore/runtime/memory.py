@@ -44,7 +44,8 @@ class MemoryStore(Store):
 
     def write(self, write: Write) -> int:
         with self.state.lock:
-            self._refuse_import()
+            if self._is_importing:
+                self._refuse_import()
             if write.request_id is None:
                 return self._write(write)
             found = self._request(write.request_id)
@@ -55,9 +56,10 @@ class MemoryStore(Store):
 
     def _write(self, write: Write) -> int:
         """Under the lock."""
+        gone = write.deletes if isinstance(write.deletes, list) else write.deletes()
         revision = self.writer.write(
-            write.writes, write.gone(), write.on_duplicate, write.ignore_missing, write.model_id, self._kept, write.actor, write.reason
-        )[0]
+            write.writes, gone, write.on_duplicate, write.ignore_missing, write.model_id, self._kept, write.actor, write.reason
+        )
         if self.state.keeps_too_much:  # from here on nothing is allocated that could fail: what is written is written
             self._trim()
         if self._waiting:

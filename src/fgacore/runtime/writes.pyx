@@ -122,25 +122,26 @@ cdef class Writer:
     def write(
             self, list writes not None, list deletes not None, str on_duplicate not None, bint ignore_missing, model_id=None, kept=None,
             actor=None, reason=None):
-        """Apply deletes, then writes, all or nothing. Returns (revision, tuples written, tuples deleted, payload or None where nothing changed).
+        """Apply deletes, then writes, all or nothing. Returns the revision.
 
         kept: a deque that the record is appended to, of a store without a log, as (revision, time, kind, actor, reason, payload).
 
         Writes are held to the model; deletes only to the shape of names. The same key twice among writes, or among deletes, is refused.
         """
         cdef Staged staged
-        cdef tuple found, result
+        cdef tuple found
+        cdef object result
         self.enter()
         try:
             staged = Staged(self, self.state.instant)
             found = self.stage_items(staged, writes, deletes, DUPLICATES[on_duplicate], ignore_missing, model_id, False)
             if found[2] is None:
-                return self.state.version.revision, 0, 0, None
-            result = (self.state.version.revision + 1, found[0], found[1], found[2])
+                return self.state.version.revision
+            result = self.state.version.revision + 1
             if kept is None:
                 self.finish(staged, 1)
                 return result
-            kept.append((result[0], staged.instant, "tuples", actor, reason, found[2]))
+            kept.append((result, staged.instant, "tuples", actor, reason, found[2]))
             try:
                 self.finish(staged, 1)
             except:
@@ -276,7 +277,7 @@ cdef class Writer:
         cdef Version newest
         if staged.edit is None or staged.edit.before is not self.state.version:
             return False
-        models = list(self.state.models.values())
+        models = list(self.state.models.values()) if self.state.cache.count else []
         for entry in staged.expiries:
             heapq.heappush(self.state.expiries, entry)
         newest = self.publish(staged.edit, revisions, staged.structural)
@@ -390,6 +391,8 @@ cdef class Writer:
                 changes[i >> 1].object = name.id
             else:
                 changes[i >> 1].subject = name.id
+        if at - <uint8_t*>PyBytes_AS_STRING(out) == size:
+            return out
         return out[:at - <uint8_t*>PyBytes_AS_STRING(out)]       # the names of what is passed over stay unknown
 
     cdef int grant_all(self, Staged staged, const ChangeC* changes, Py_ssize_t count, Resolver resolver) except -1:
