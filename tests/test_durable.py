@@ -301,6 +301,28 @@ def test_conditions_and_expiries_are_of_then(engine: fgacore.Engine, clock: Cloc
             assert [item.subject for item in past.read(object="group:g")] == ["user:a"] * there
 
 
+def test_what_expired_is_counted_once_whoever_saw_it(path: Path) -> None:
+    """A process whose clock is ahead lets a tuple expire that another deletes, or replaces, before; and a replay goes by the time of the records."""
+    ahead, behind = Clock(), Clock()
+    with fgacore.open(path, clock=behind) as first, fgacore.open(path, clock=ahead) as second:
+        soon, later = Clock(ahead.now + 10 * SECOND)(), Clock(ahead.now + 100 * SECOND)()
+        revision = first.write([Tuple("user:a", "member", "group:g", expires_at=soon), Tuple("user:b", "member", "group:g", expires_at=soon)])
+        revision = first.write([Tuple("user:c", "member", "group:g", expires_at=soon)])
+        second.wait_for(revision, timeout=20)
+        ahead.now += 20 * SECOND
+        assert [second.check(f"user:{name}", "member", "group:g") for name in "abc"] == [False] * 3
+        first.write(deletes=[KEY])
+        revision = first.write([Tuple("user:b", "member", "group:g", expires_at=later)], on_duplicate="replace")
+        second.wait_for(revision, timeout=20)
+        assert [second.check(f"user:{name}", "member", "group:g") for name in "abc"] == [False, True, False]
+        with fgacore.open(path, clock=ahead) as third:  # from the log alone
+            assert third.sweep() == revision + 1
+        for engine in (first, second):
+            assert engine.wait_for(revision + 1, timeout=20) == revision + 1
+            assert engine.sweep() == revision + 1
+        assert [(change.kind, change.deleted) for change in first.changes(since=revision)] == [("expiry", 1)]
+
+
 def test_the_past_cannot_be_written(engine: fgacore.Engine, tmp_path: Path) -> None:
     revision = engine.write([KEY])
     engine.write(deletes=[KEY])

@@ -212,10 +212,11 @@ class Leader:
                 self._replica.meet(head)
                 with self._state.lock:
                     self._refuse_jump(self._log.now())
+                    self._state.moment()
                     made = make()
                     if made is None:
                         return self._state.revision
-                    self._add_row(rows, self._state.moment(), kind, False, write, made[0])
+                    self._add_row(rows, self._state.latest, kind, False, write, made[0])
                 self._log.append(rows)
             self._publish(rows, 1, publish=made[1])
             return rows[-1].revision

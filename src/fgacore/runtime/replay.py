@@ -121,24 +121,26 @@ class Replay:
 
     def _take(self, record: Record) -> None:
         self.is_begun = True
-        self.state.reach_instant(record.time)
+        if self._staged is not None and not self._open and self.writer.is_due(self._staged, record.time):
+            self._flush()
         self._open = record.more
         match record.kind:
             case "tuples":
                 if self._staged is None:
-                    self._staged = self.writer.begin()
+                    self._staged = self.writer.begin_at(record.time)
                 self.writer.apply(self._staged, record.payload)
                 self._count += 1
                 self.changes += tuple_count(record.payload)
                 return
             case "model":
                 self._flush()
+                self.writer.reach(record.time)
                 self._take_model(record.payload)
             case "expiry":
                 self._flush()
-                self.writer.swept()
-                self.writer.skip(1)
+                self.writer.swept(record.time)
             case "checkpoint" if self.state.newest_model is None and not self.state.sources:
+                self.writer.reach(record.time)
                 self._take_checkpoint(record.payload)
                 self.writer.skip(1)
             case _:

@@ -33,6 +33,7 @@ cdef class State:
     cdef readonly list expiries  # a heap of (instant, table, object id, subject id): every stored tuple that can expire, and some that are gone
     cdef size_t expiries_max     # entries from which those that are gone are dropped
     cdef readonly uint64_t expired   # tuples that expired, and whose removal is not recorded
+    cdef dict ahead              # of these the ones that expired since the newest record: (table, object id, subject id) to the instant
     cdef readonly int64_t expired_last   # the latest expiry among all that expired
     cdef CheckerC single         # of single checks, which run under the GIL from begin to end
     cdef Checker spare           # an idle checker, before those of the list

@@ -55,6 +55,7 @@ cdef class State:
         self.sources = {}
         self.structural = set()
         self.expiries = []
+        self.ahead = {}
         self.expiries_max = EXPIRIES_MIN
         self.symbols = symbols
         self.checkers = []
@@ -255,7 +256,7 @@ cdef class State:
         self.show(version)
         other.version = version
         self.expiries, self.expiries_max, self.next_expiry = other.expiries, other.expiries_max, other.next_expiry
-        self.expired, self.expired_last = other.expired, other.expired_last
+        self.expired, self.expired_last, self.ahead = other.expired, other.expired_last, other.ahead
         if not same:
             self.models, self.sources, self.symbols, self.model = other.models, other.sources, other.symbols, other.model
             self.structural = other.structural

@@ -159,7 +159,8 @@ class Store(ABC):
 
         def make() -> tuple[Any, Callable[[], Any]] | None:
             self.writer.look()
-            return ([self.state.expired], self.writer.sweep) if self.state.expired else None
+            instant = self.state.latest
+            return ([self.state.expired], lambda: self.writer.swept(instant)) if self.state.expired else None
 
         return self.record("expiry", make, actor, reason)
 

@@ -63,5 +63,6 @@ cdef class Writer:
     cdef int64_t tick(self, bint patient) except -1
     cdef int64_t expire_due(self) except -1
     cdef int expire(self, int64_t instant) except -1
+    cdef int confirm(self, int64_t instant) except -1
     cdef bint shapes(self, const ChangeC* changes, Py_ssize_t total, Resolver resolver) except -1
     cdef void drop_views(self, const TouchedC* touched, size_t count, list models) noexcept

@@ -163,6 +163,16 @@ cdef class Writer:
         finally:
             self.state.busy = False
 
+    def begin_at(self, int64_t instant):
+        """Begin to stage what was written at an instant. As there, what had expired by then is absent; what expired since is not yet, unless the clock
+        here has let it."""
+        self.reach(instant)
+        return Staged(self, instant)
+
+    def is_due(self, Staged staged not None, int64_t instant):
+        """Whether a tuple expires by an instant, stored or staged."""
+        return self.state.next_expiry <= instant or staged.soonest <= instant
+
     def stage(self, Staged staged not None, list writes not None, list deletes not None, str on_duplicate not None, bint ignore_missing, model_id=None):
         """Stage a write after others. Returns (tuples written, tuples deleted, payload or None where nothing changes); an error stages nothing."""
         if self.state.busy:
@@ -281,6 +291,8 @@ cdef class Writer:
         for entry in staged.expiries:
             heapq.heappush(self.state.expiries, entry)
         newest = self.publish(staged.edit, revisions, staged.structural)
+        if revisions:
+            self.confirm(staged.instant)
         if revisions:            # an expiry, which is none, may come while the names of a write are on their way
             self.state.names.settle()
         staged.edit = None
@@ -475,6 +487,22 @@ cdef class Writer:
                         self.state.busy = False
         return instant
 
+    def reach(self, int64_t instant):
+        """Be at an instant at which another process wrote: what had expired by then is absent."""
+        self.state.reach_instant(instant)
+        self.confirm(instant)
+        if instant >= self.state.next_expiry:
+            if self.state.busy:
+                raise StoreError("a write is under way in this thread", code="busy")
+            self.expire(instant)
+            self.confirm(instant)
+
+    cdef int confirm(self, int64_t instant) except -1:
+        """There is a record of this instant: what expired by then has expired for every process."""
+        if self.state.ahead:
+            self.state.ahead = {key: expires for key, expires in self.state.ahead.items() if expires > instant}
+        return 0
+
     cdef int expire(self, int64_t instant) except -1:
         """Make a version without the tuples that have expired by an instant. The revision stays: nothing was written. Under the state's lock."""
         cdef Version version = self.state.version
@@ -506,6 +534,8 @@ cdef class Writer:
             self.perform(staged, changes, count, count, Resolver.__new__(Resolver, self.state))
             self.finish(staged, 0)
             self.state.expired += count
+            for entry in due:
+                self.state.ahead[entry[1:]] = entry[0]
             self.state.expired_last = max(self.state.expired_last, due[count - 1][0])
             return 0
         except:
@@ -515,19 +545,6 @@ cdef class Writer:
         finally:
             free(changes)
 
-    def sweep(self):
-        """Record the removal of what has expired, in a revision of its own. Returns (revision, how many)."""
-        cdef uint64_t count
-        self.enter()
-        try:
-            count = self.state.expired
-            if count:
-                self.state.show(self.publish(Edit(self.state.version, self.state.serial + 1, self.state.sibling_count), 1, False))
-                self.state.expired = 0
-            return self.state.version.revision, count
-        finally:
-            self.state.busy = False
-
     def skip(self, uint64_t revisions):
         """Go on by so many revisions, which change no tuple."""
         self.enter()
@@ -536,9 +553,11 @@ cdef class Writer:
         finally:
             self.state.busy = False
 
-    def swept(self):
-        """Take note that another process recorded the removal of what had expired."""
-        self.state.expired = 0
+    def swept(self, int64_t instant):
+        """Take note that the removal of what had expired by an instant is recorded."""
+        self.reach(instant)
+        self.skip(1)
+        self.state.expired = len(self.state.ahead)
 
     # ---- maintenance ----
 
@@ -755,8 +774,12 @@ cdef int apply_payload(Writer writer, Staged staged, object payload) except -1:
         for i in range(n_deletes):
             if edit.has(changes[i].table, changes[i].object, changes[i].subject):
                 edit.remove(changes[i].table, changes[i].object, changes[i].subject)
+            elif state.ahead:
+                take_back(state, &changes[i])
         for i in range(n_deletes, total):
             stored = state.stored_in(edit, changes[i].table, changes[i].object, changes[i].subject)
+            if stored == NO_TABLE and state.ahead:
+                take_back(state, &changes[i])
             if stored == changes[i].table:
                 changes[i].how = HOW_IN_PLACE
                 if edit.grant_of(stored, changes[i].object, changes[i].subject) != NULL:
@@ -791,6 +814,13 @@ cdef int apply_payload(Writer writer, Staged staged, object payload) except -1:
             staged.structural = True     # as in perform
     finally:
         free(changes)
+    return 0
+
+
+cdef int take_back(State state, const ChangeC* change) except -1:
+    """The clock here let a tuple expire that was deleted, or replaced, before that."""
+    if state.ahead.pop((change.table, change.object, change.subject), None) is not None:
+        state.expired -= 1
     return 0
 
 
