@@ -17,6 +17,7 @@ from faults import tasks
 from faults.peer import Peer, code_of
 from faults.world import CONTEXT, MODEL, Clock, Story, answers, ask, key_of, right, stored_in, write_next
 from fgacore import Tuple
+from fgacore.limits import MEMORY_RECORDS_BYTES_MAX
 
 SECOND = 1_000_000
 KEY = ("user:a", "member", "group:g")
@@ -757,3 +758,17 @@ def test_the_clock_of_the_past_and_a_delta_of_days(engine: fgacore.Engine, clock
         with engine.at(time=Clock(start + half * day // 2)()) if half * day // 2 <= 5 * day else engine.at(engine.revision) as past:
             found.append(past.check(*KEY))
     assert found == [False, True, True, True, True, False, False, True, True, False, False]
+
+
+def test_in_memory_nothing_is_known_of_the_past_once_records_are_gone() -> None:
+    with fgacore.open(":memory:") as engine:
+        engine.write_model(MODEL)
+        first = engine.write([("user:anne", "member", "group:g")])
+        assert engine.at(first).check("user:anne", "member", "group:g")
+        engine._state.kept_bytes = MEMORY_RECORDS_BYTES_MAX  # all that fits: the next write lets go of the first
+        second = engine.write([("user:bob", "member", "group:g")])
+        for revision in (first, second):
+            with pytest.raises(fgacore.StoreError) as raised:
+                engine.at(revision)
+            assert raised.value.code == "compacted"
+        assert engine.check("user:anne", "member", "group:g")

@@ -30,6 +30,7 @@ class MemoryStore(Store):
         self._requests: dict[str, tuple[int, bytes, int]] = {}  # request id to revision, digest and time
         self._is_importing = False  # seen by this thread alone, under the lock: in the middle of an import nothing else is written
         self._begins = 0  # the first revision that there is of this generation
+        self._is_trimmed = False  # records of it are gone: no earlier state can be made from the others
 
     def close(self) -> None:
         with self.state.lock:
@@ -136,6 +137,7 @@ class MemoryStore(Store):
         while self.state.keeps_too_much:
             _, _, kind, _, _, payload = self._kept.popleft()
             self.state.kept_bytes -= _size(kind, payload)
+            self._is_trimmed = True
 
     # ---- maintenance ----
 
@@ -161,6 +163,7 @@ class MemoryStore(Store):
             self._kept = deque((each.revision, each.time, each.kind, actor, reason, each.payload) for each in made)
             self.state.kept_bytes = sum(_size(each.kind, each.payload) for each in made)
             self._begins = self.state.revision
+            self._is_trimmed = False
             self.tell()
             return self.state.revision
 
@@ -185,7 +188,7 @@ class MemoryStore(Store):
         first = kept[0].revision - 1 if kept else self.state.revision
         if revision is None:
             revision = max((record.revision for record in kept if instant is not None and record.time <= instant), default=first)
-        if revision < max(first + (first > 0), self._begins):
+        if self._is_trimmed or revision < self._begins:
             raise compacted(revision)
         wanted = [record for record in kept if record.revision <= revision]
         frozen = moment_of(instant if instant is not None else wanted[-1].time if wanted else 0)
