@@ -2,11 +2,13 @@
 
 from typing import Final
 
+from fgacore.agents.claims import ClaimsMapping
+from fgacore.agents.sessions import Session
 from fgacore.engine import Engine, open
 from fgacore.errors import FgaError, InternalError, LimitError, ModelError, ModelIssue, RequestError, StoreError
-from fgacore.results import BatchResult, Change, Ids, ImportResult, Stats
+from fgacore.results import BatchResult, Change, Decision, Delegation, Ids, ImportResult, Stats, Suspension
 from fgacore.runtime.objects import ObjectSet
-from fgacore.runtime.reach import Reach, ReachChange, ReachDiff
+from fgacore.runtime.reach import Lent, Reach, ReachChange, ReachDiff
 from fgacore.runtime.subjects import SubjectSet
 from fgacore.tuples import Question, Tuple
 
@@ -16,11 +18,15 @@ __all__ = [
     "NONE",
     "BatchResult",
     "Change",
+    "ClaimsMapping",
+    "Decision",
+    "Delegation",
     "Engine",
     "FgaError",
     "Ids",
     "ImportResult",
     "InternalError",
+    "Lent",
     "LimitError",
     "ModelError",
     "ModelIssue",
@@ -30,9 +36,11 @@ __all__ = [
     "ReachChange",
     "ReachDiff",
     "RequestError",
+    "Session",
     "Stats",
     "StoreError",
     "SubjectSet",
+    "Suspension",
     "Tuple",
     "open",
 ]

@@ -9,16 +9,21 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
+from fgacore.agents.authority import bound, configure, delegate, delegations, lift, revoke, set_suspended, settings, suspensions
+from fgacore.agents.blast import whole_reach
+from fgacore.agents.claims import ClaimsMapping, read_claims
+from fgacore.agents.sessions import Session, claimed_session, open_session
 from fgacore.errors import ModelError, RequestError, StoreError, quote
 from fgacore.language import load
 from fgacore.limits import ACTOR_BYTES_MAX, IMPORT_LOT_TUPLES
-from fgacore.results import Change, ImportResult, Stats
+from fgacore.results import Change, Delegation, ImportResult, Stats, Suspension
 from fgacore.runtime.clock import instant_of
+from fgacore.runtime.decisions import DecisionRing
 from fgacore.runtime.expand import expand
 from fgacore.runtime.imports import Progress, import_lots, told
 from fgacore.runtime.lists import Lists
 from fgacore.runtime.memory import MemoryStore
-from fgacore.runtime.reach import Reach, reach
+from fgacore.runtime.reach import Reach
 from fgacore.runtime.reads import Teller, stored_tuples
 from fgacore.runtime.replica import Replica
 from fgacore.runtime.requests import check_request_id, digest
@@ -92,6 +97,7 @@ class Engine(Lists):
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._ring = DecisionRing()
 
     # ---- the life of a store ----
 
@@ -384,8 +390,160 @@ class Engine(Lists):
         model_id: str | None = None,
         at_least: int | None = None,
     ) -> Reach:
-        """All that `subject` can do, its blast radius: the exact set of objects for every type and relation that it can hold, at one revision."""
-        return reach(self, subject, context=context, contextual_tuples=contextual_tuples, model_id=model_id, at_least=at_least)
+        """All that `subject` can do, its blast radius: the exact set of objects for every type and relation that it can hold, at one revision.
+
+        Of a plain subject also what each active delegation to it lets it do, whether it may act for anyone, and what it is granted beyond its boundary.
+        """
+        return whole_reach(self, subject, context=context, contextual_tuples=contextual_tuples, model_id=model_id, at_least=at_least)
+
+    # ---- agents ----
+
+    def session(
+        self,
+        who: str,
+        *,
+        on_behalf_of: str | None = None,
+        scope: Iterable[str] | None = None,
+        expires_in: float | None = None,
+        task: str | None = None,
+        authority: Literal["both", "lent"] | None = None,
+        context: Mapping[str, Any] | None = None,
+        context_keys: Iterable[str] = (),
+    ) -> Session:
+        """A session: the use of a recorded delegation, `who` being its id; or of an agent, on somebody's behalf (unrecorded) or of its own authority.
+        scope: entries such as `can_read ticket:*`, `can_update ticket:17`, `can_read ticket:* where in_project project:alpha`, `not can_read note:*`.
+        An agent on somebody's behalf needs one; otherwise it may be left out, and then narrows nothing; an empty one admits nothing. expires_in:
+        seconds. authority: `both` (the default), where the agent must hold what it asks for as well, or `lent`. context: values for conditions, which no
+        call overrides. context_keys: the only keys that a call may give. Of a delegation, scope and expires_in narrow further, and the rest stands in
+        it. Raises RequestError.
+
+        >>> session = engine.session("agent:support", on_behalf_of="user:anne", scope=["can_read ticket:*"], expires_in=900, task="refund-4711")
+        """
+        return open_session(
+            self,
+            who,
+            on_behalf_of=on_behalf_of,
+            scope=scope,
+            expires_in=expires_in,
+            task=task,
+            authority=authority,
+            context=context,
+            context_keys=context_keys,
+        )
+
+    def session_from_claims(
+        self,
+        claims: Mapping[str, Any],
+        mapping: ClaimsMapping | Mapping[str, Any],
+        *,
+        expires_in: float | None = None,
+        task: str | None = None,
+        context: Mapping[str, Any] | None = None,
+        context_keys: Iterable[str] = (),
+    ) -> Session:
+        """An unrecorded session from the claims of a token that the caller has verified: `sub` is the root, `act` the asking agent, a nested `act` who
+        acted before. All of them must hold what is asked; `exp` ends it; `scope` only narrows. RequestError `invalid_claims` where they say less.
+        """
+        found = read_claims(claims, mapping)
+        return claimed_session(
+            self, found.principals, found.scope, found.expires_at, expires_in=expires_in, task=task, context=context, context_keys=context_keys
+        )
+
+    def delegate(
+        self,
+        *,
+        by: str,
+        to: str,
+        scope: Iterable[str],
+        expires_in: float | None = None,
+        task: str | None = None,
+        redelegations: int = 0,
+        authority: Literal["both", "lent"] = "both",
+        reason: str | None = None,
+    ) -> str:
+        """Record that `by` lends `to` what the scope admits of its own authority, whatever that is at each question; the delegation's id.
+
+        expires_in: seconds; None: until it is revoked. redelegations: how many times it may be passed on, one less with each link. authority: `both`,
+        where `to` must hold what it asks for as well, or `lent`. Raises RequestError.
+        """
+        _refuse_attribution(None, reason)
+        return delegate(
+            self,
+            by=by,
+            to=to,
+            scope=scope,
+            expires_in=expires_in,
+            task=task,
+            redelegations=redelegations,
+            authority=authority,
+            reason=reason,
+        )
+
+    def revoke(self, delegation_id: str, *, by: str | None = None, reason: str | None = None) -> int:
+        """End a delegation and all that hangs below it, from the next question on; the revision. Twice is no second record."""
+        _refuse_attribution(by, reason)
+        return revoke(self, delegation_id, by, reason)
+
+    def delegations(self, *, by: str | None = None, to: str | None = None, active: bool | None = None) -> list[Delegation]:
+        """The recorded delegations, the oldest first: of one who delegates, to one agent, only those that can be used or cannot."""
+        return delegations(self, by=by, to=to, active=active)
+
+    def suspend(self, subject: str, *, by: str | None = None, reason: str | None = None) -> int:
+        """Deny every question of every session in whose chain a subject is, until `resume`; the revision. Twice is no second record."""
+        _refuse_attribution(by, reason)
+        return set_suspended(self, subject, True, by, reason)
+
+    def resume(self, subject: str, *, by: str | None = None, reason: str | None = None) -> int:
+        """End a suspension; the revision."""
+        _refuse_attribution(by, reason)
+        return set_suspended(self, subject, False, by, reason)
+
+    def suspensions(self) -> list[Suspension]:
+        """Who is suspended, by whom, why and since when."""
+        return suspensions(self)
+
+    def boundary(self, target: str, *entries: str, by: str | None = None, reason: str | None = None) -> int:
+        """Draw the boundary of a type (`agent`) or of one subject (`agent:support`), in place of the one that it has; the revision.
+
+        Whatever anyone grants or lends, no session with such a principal passes it. Entries are those of a scope. Exceptions alone admit everything else;
+        with positive entries it admits only those.
+
+        >>> engine.boundary("agent", "not can_read_payments customer:*")  # doctest: +SKIP
+        """
+        _refuse_attribution(by, reason)
+        return bound(self, target, entries, by, reason)
+
+    def lift_boundary(self, target: str, *, by: str | None = None, reason: str | None = None) -> int:
+        """Lift the boundary of a type or of one subject; the revision."""
+        _refuse_attribution(by, reason)
+        return lift(self, target, by, reason)
+
+    def boundaries(self) -> dict[str, tuple[str, ...]]:
+        """The entries of each boundary, by what it bounds."""
+        self._writer.look()
+        self._refuse_closed()
+        return dict(self._state.control.boundaries)
+
+    def configure(
+        self,
+        *,
+        require_delegation: Iterable[str] | None = None,
+        bind: Mapping[str, Literal["clock"]] | None = None,
+        by: str | None = None,
+        reason: str | None = None,
+    ) -> int:
+        """Record settings of the store, each whole in place of what it was; the revision.
+
+        require_delegation: the types of agent that act for others by recorded delegations only. bind: parameters of conditions that are always the
+        engine's time, as text (`{"current_time": "clock"}`): whatever a session or a call gives for them does not count, only a tuple's own context does.
+        """
+        _refuse_attribution(by, reason)
+        return configure(self, require_delegation, bind, by, reason)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What `configure` has recorded."""
+        return settings(self)
 
     def stats(self) -> Stats:
         """Counts of the store and of the work done since it was opened."""

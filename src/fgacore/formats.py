@@ -28,6 +28,23 @@ STORE_ID_BYTES = 16
 SEED_BYTES = 32
 HASH_BYTES = 32
 
+# --- the log of decisions ------------------------------------------------------------------------------------------------------------------
+
+SEMANTICS_VERSION = 1  # of what an answer means: a replay by another one says so
+DECISION_CODES = {
+    "allowed": 0,
+    "not_held": 1,
+    "out_of_scope": 2,
+    "outside_boundary": 3,
+    "suspended": 4,
+    "delegation_revoked": 5,
+    "expired": 6,
+    "delegation_required": 7,
+    "undetermined": 8,
+    "log_failed": 9,
+    "delegation_not_found": 10,
+}  # in the low 4 bits of a byte; above them the link, the principal's place in the chain
+
 # --- the log in SQLite and in PostgreSQL ---------------------------------------------------------------------------------------------------
 
 SQLITE_FILE = "log.sqlite"
@@ -46,7 +63,7 @@ BELL_MAGIC = b"fgabell1"  # then the revision, 8 bytes, and the futex word, 4, a
 
 # A snapshot is a cache of the log, so a new version of it reads no older one. Its version changes with what lies in any section, and so with the
 # hash of names (kernel/names.pxd), the slots of a base, the pages and offsets of a side (kernel/side.pxd) and the form of large sets.
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
 SNAPSHOT_MAGIC = b"fgasnap\0"
 # The header: magic, version, 4 zeros, size of the file, offset and size of the table (8 bytes each), zeros; from byte 96 on the SHA-256 of what is
 # before it and of the table.

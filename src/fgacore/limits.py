@@ -55,6 +55,11 @@ LIST_WORK_MAX = 2_000_000_000  # tuples looked at for one list: a list is never 
 CONTEXTUAL_TUPLES_MAX = 10_000  # of one question; OpenFGA takes 100
 CHECK_WORK_MAX = 50_000_000  # tuples looked at for one question, so that one question is seconds, never minutes
 
+# Agents.
+CHAIN_PRINCIPALS_MAX = 16  # from the root to the asking agent; a denial's code and its link share a byte
+SCOPE_ENTRIES_MAX = 1_000  # of one scope or boundary: each question reads them all
+TASK_BYTES_MAX = 1_024  # of a delegation's task: it is in its record, and in each session's of the decision log
+
 # Contexts of conditions (bytes of msgpack) and evaluations.
 CONTEXT_BYTES_MAX = 32_768  # stored with one tuple; OpenFGA's bound
 REQUEST_CONTEXT_BYTES_MAX = 1 << 20  # of one request, what is a parameter of a condition

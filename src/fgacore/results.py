@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, overload
 
 import numpy
@@ -11,7 +12,7 @@ import numpy
 from fgacore.errors import FgaError
 from fgacore.tuples import Tuple
 
-__all__ = ["BatchResult", "Change", "Ids", "ImportResult", "Stats"]
+__all__ = ["BatchResult", "Change", "Decision", "Delegation", "Ids", "ImportResult", "Stats", "Suspension"]
 
 
 class BatchResult(Sequence[bool]):
@@ -65,8 +66,9 @@ class Ids(numpy.ndarray[Any, numpy.dtype[numpy.uint32]]):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One record of the log: its revision, when it was written (seconds since the epoch), its kind (`tuples`, `model`, `expiry`, `checkpoint`), by
-    whom and why; for tuples what was written and deleted. `written` and `deleted` count them; of an `expiry` the tuples that had expired.
+    """One record of the log: its revision, when it was written (seconds since the epoch), its kind (`tuples`, `model`, `expiry`, `checkpoint`,
+    `delegation`, `suspension`, `boundary`, `setting`), by whom and why; for tuples what was written and deleted, for the last four what they say in
+    `details`. `written` and `deleted` count them; of an `expiry` the tuples that had expired.
     """
 
     revision: int
@@ -79,6 +81,65 @@ class Change:
     model_id: str | None = None
     writes: tuple[Tuple, ...] = field(default=(), repr=False)
     deletes: tuple[Tuple, ...] = field(default=(), repr=False)
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer of `Session.decide`: true exactly where it is allowed. `code` is `allowed` or says what denied; `principal` and `delegation` say where
+    in the chain, as far as the code has a place there. `error` is what kept an `undetermined` question from an answer.
+    """
+
+    allowed: bool
+    code: str
+    principal: str | None
+    delegation: str | None
+    relation: str
+    object: str
+    revision: int
+    instant: datetime
+    model_id: str
+    error: FgaError | None = None
+
+    def __bool__(self) -> bool:
+        return self.allowed
+
+
+@dataclass(frozen=True, slots=True)
+class Delegation:
+    """A recorded delegation: `by` lends `to` what `scope` admits of its own authority, until `expires_at` (None: until it is revoked).
+
+    authority: `both`, where `to` must hold what it asks for as well, or `lent`. within: the scope of the session that went on with authority of its
+    own. parent: the delegation that it goes on from. active: neither it nor one above it is revoked or expired, and no principal of its chain is
+    suspended.
+    """
+
+    id: str
+    by: str
+    to: str
+    scope: tuple[str, ...]
+    within: tuple[str, ...] | None
+    authority: str
+    task: str | None
+    redelegations: int
+    parent: str | None
+    created: datetime
+    expires_at: datetime | None
+    reason: str | None
+    revision: int
+    revoked: bool
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Suspension:
+    """A subject that is suspended: by whom, why, since when, and the revision that says so."""
+
+    subject: str
+    by: str | None
+    reason: str | None
+    since: datetime
+    revision: int
 
 
 @dataclass(frozen=True, slots=True)

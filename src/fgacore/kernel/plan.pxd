@@ -9,7 +9,7 @@ and inside its own component it makes the component unstratified (design: altern
 Immutable once built; any number of threads may read it.
 """
 
-from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef enum:
     OP_DIRECT = 0                # the subject is in the object's set of `table`
@@ -101,6 +101,8 @@ cdef class Plan:
 cdef class ModelPlan:
     cdef uint64_t* node_slots    # open addressing: (type << 16 | relation) + 1 << 32 | node
     cdef uint64_t node_mask
+    cdef uint16_t* node_types    # by node: the type's symbol, and the relation's
+    cdef uint16_t* node_relations
     cdef readonly object source  # the compiler, asked for a kind's plan at its first use
     cdef readonly str model_id
     cdef readonly object conditions      # the model's, as runtime/conditions.pyx makes them, or None

@@ -144,7 +144,13 @@ cdef class ModelPlan:
             slots *= 2
         self.node_slots = <uint64_t*>array(slots, 8)
         self.node_mask = slots - 1
+        self.node_types = <uint16_t*>array(len(nodes), 2)
+        self.node_relations = <uint16_t*>array(len(nodes), 2)
         for (type, relation), node in nodes.items():
+            if node >= len(nodes):
+                raise ValueError("a node beyond their number")
+            self.node_types[<uint32_t>node] = type
+            self.node_relations[<uint32_t>node] = relation
             key = ((<uint64_t>type << 16) | <uint64_t>relation) + 1
             at = (key * <uint64_t>0x9E3779B97F4A7C15U) >> 40 & self.node_mask
             while self.node_slots[at]:
@@ -179,6 +185,8 @@ cdef class ModelPlan:
     def __dealloc__(self):
         free(self.plain_plans)
         free(self.node_slots)
+        free(self.node_types)
+        free(self.node_relations)
         free(self.type_texts)
         free(self.admissions)
         free(self.admitted)

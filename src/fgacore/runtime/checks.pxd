@@ -29,7 +29,8 @@ cdef class Checks:
         Overlay overlay) except -1
     cdef bint answer_few(self, Checker checker, ModelPlan model, BatchC* batch, Py_ssize_t first, Py_ssize_t end) noexcept
     cdef int answer_group(
-        self, Checker checker, ModelPlan model, list items, dict errors, BatchC* batch, Py_ssize_t first, Py_ssize_t end, Overlay overlay) except -1
+        self, Checker checker, ModelPlan model, list items, dict errors, BatchC* batch, Py_ssize_t first, Py_ssize_t end, Overlay overlay,
+        int64_t instant) except -1
     cdef int target_over(
         self, const NamesC* names, ModelPlan model, object relation, object object, const AskerC* asker, uint32_t* node, uint32_t* id,
         Overlay overlay) except -1
@@ -41,8 +42,10 @@ cdef class Checks:
         self, const NamesC* names, ModelPlan model, object subject, const char* text, Py_ssize_t length, AskerC* asker, Overlay overlay)
     cdef uint32_t name_id(self, const NamesC* names, Overlay overlay, const char* text, Py_ssize_t length) noexcept
     cdef ModelPlan model_for(self, object model_id, object at_least)
-    cdef object check_long(self, Version version, ModelPlan model, Plan plan, uint32_t subject, uint32_t node, uint32_t id, object context)
-    cdef object check_over(self, Version version, ModelPlan model, object subject, object relation, object object, object context, Overlay overlay)
+    cdef object check_long(
+        self, Version version, ModelPlan model, Plan plan, uint32_t subject, uint32_t node, uint32_t id, object context, int64_t instant)
+    cdef object check_over(
+        self, Version version, ModelPlan model, object subject, object relation, object object, object context, Overlay overlay, int64_t instant)
     cdef bint answer_question(
         self, Version version, ModelPlan model, object item, object context, Overlay overlay, int64_t instant) except -1
     cdef int target(

@@ -208,27 +208,28 @@ cdef class Checks:
         if model is None or model_id is not None or at_least is not None:
             model = self.model_for(model_id, at_least)
         if given(contextual_tuples):
+            instant = instant or state.now()
             return self.check_over(
-                version, model, subject, relation, object, context,
-                overlay_make(state, model, version, contextual_tuples, instant or state.now()))
+                version, model, subject, relation, object, context, overlay_make(state, model, version, contextual_tuples, instant), instant)
         plan = self.asker(&version.names.c, model, subject, &asker)
         self.target(&version.names.c, model, relation_find(model, relation), relation, object, &asker, &node, &id)
         if context is not None or plan.c.nodes[node].conditioned:
-            return self.check_long(version, model, plan, asker.id, node, id, context)
+            return self.check_long(version, model, plan, asker.id, node, id, context, instant)
         answer = state.ask_single(version, plan, asker.id, node, id)
         if answer == UNKNOWN:
-            return self.check_long(version, model, plan, asker.id, node, id, None)
+            return self.check_long(version, model, plan, asker.id, node, id, None, instant)
         state.checks += 1
         return answer == YES
 
-    cdef object check_long(self, Version version, ModelPlan model, Plan plan, uint32_t subject, uint32_t node, uint32_t id, object context):
+    cdef object check_long(
+            self, Version version, ModelPlan model, Plan plan, uint32_t subject, uint32_t node, uint32_t id, object context, int64_t instant):
         """A question that a bounded walk of stored tuples does not answer: it may hang on conditions, or take long. Without the GIL."""
         cdef Checker checker = self._state.take()
         cdef bint answer
         checker.version = version
         try:
             self._state.begin(checker, plan, subject, False)
-            self._state.prepare(checker, model, context)
+            self._state.prepare(checker, model, context, instant)
             with nogil:
                 answer = ask(&checker.c, node, id)
             if checker.c.run.error:
@@ -238,13 +239,14 @@ cdef class Checks:
         finally:
             self._state.give(checker)
 
-    cdef object check_over(self, Version version, ModelPlan model, object subject, object relation, object object, object context, Overlay overlay):
+    cdef object check_over(
+            self, Version version, ModelPlan model, object subject, object relation, object object, object context, Overlay overlay, int64_t instant):
         """A question over contextual tuples, or without: then of `version`."""
         cdef AskerC asker
         cdef uint32_t node = 0, id = 0
         cdef Plan plan = self.asker_over(&version.names.c, model, subject, &asker, overlay)
         self.target_over(&version.names.c, model, relation, object, &asker, &node, &id, overlay)
-        return self.check_long(version if overlay is None else overlay.version, model, plan, asker.id, node, id, context)
+        return self.check_long(version if overlay is None else overlay.version, model, plan, asker.id, node, id, context, instant)
 
     cdef ModelPlan model_for(self, object model_id, object at_least):
         """The model asked for, or the newest; the store open, and as new as asked."""
@@ -289,7 +291,7 @@ cdef class Checks:
                 checker.version = overlay.version
                 batch_over(&batch, overlay)
             if context is not None or model.conditions is not None:
-                self._state.prepare(checker, model, context)
+                self._state.prepare(checker, model, context, instant)
             plan = self.asker_over(&checker.version.names.c, model, subject, &asker, overlay)
             symbol = relation_find(model, relation)
             batch_open(&batch, len(items))
@@ -372,7 +374,7 @@ cdef class Checks:
                 checker.version = overlay.version
                 batch_over(&batch, overlay)
             if context is not None or model.conditions is not None:
-                self._state.prepare(checker, model, context)
+                self._state.prepare(checker, model, context, instant)
             batch_open(&batch, count)
             for i in range(count):
                 item = <object>PyList_GET_ITEM(items, i)
@@ -413,7 +415,7 @@ cdef class Checks:
                 while j < count and batch.subjects[j] == batch.subjects[first]:
                     j += 1
                 if batch.subjects[first] != NULL and not (j - first < BUILD_ITEMS and self.answer_few(checker, model, &batch, first, j)):
-                    self.answer_group(checker, model, items, errors, &batch, first, j, overlay)
+                    self.answer_group(checker, model, items, errors, &batch, first, j, overlay, instant)
                 first = j
             if apart and not instant:
                 instant = self._state.now()
@@ -440,7 +442,7 @@ cdef class Checks:
                 own = contextual_list(item.contextual_tuples)
                 overlay = overlay_make(self._state, model, version, own if overlay is None else overlay.items + own, instant)
         parts = question_parts(item)
-        return self.check_over(version, model, parts[0], parts[1], parts[2], context, overlay)
+        return self.check_over(version, model, parts[0], parts[1], parts[2], context, overlay, instant)
 
     cdef bint answer_few(self, Checker checker, ModelPlan model, BatchC* batch, Py_ssize_t first, Py_ssize_t end) noexcept:
         """The same for a few questions of a plain subject about known names, where bounded walks suffice: nothing can go wrong then. 0: not so."""
@@ -466,7 +468,7 @@ cdef class Checks:
 
     cdef int answer_group(
             self, Checker checker, ModelPlan model, list items, dict errors, BatchC* batch, Py_ssize_t first, Py_ssize_t end,
-            Overlay overlay) except -1:
+            Overlay overlay, int64_t instant) except -1:
         """The questions first..end of a batch, which one subject asks; their own errors go into `errors`."""
         cdef AskerC asker
         cdef Plan plan
@@ -504,7 +506,7 @@ cdef class Checks:
                     batch.answers[i] = answer == YES
                     continue
                 try:
-                    batch.answers[i] = self.check_long(checker.version, model, plan, asker.id, batch.nodes[i], batch.ids[i], None)
+                    batch.answers[i] = self.check_long(checker.version, model, plan, asker.id, batch.nodes[i], batch.ids[i], None, instant)
                 except FgaError as error:
                     error.index = i
                     errors[i] = error
@@ -557,7 +559,7 @@ cdef class Checks:
             if given(contextual_tuples):
                 overlay = overlay_make(self._state, model, checker.version, contextual_tuples, instant or self._state.now())
                 checker.version = overlay.version
-            self._state.prepare(checker, model, context)
+            self._state.prepare(checker, model, context, instant)
             plan = self.asker_by_id(checker.version, model, subject_id, subject_type, &asker)
             symbol = relation_find(model, relation)
             kind = model.types.get(str.__str__(object_type)) if isinstance(object_type, str) else None

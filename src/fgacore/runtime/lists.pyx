@@ -11,6 +11,7 @@ from fgacore.kernel.check cimport ask
 from fgacore.kernel.ids cimport IdsC, ids_write
 from fgacore.kernel.plan cimport NO_NODE, ModelPlan, Plan, relation_find
 from fgacore.kernel.sets cimport GHOST
+from fgacore.kernel.tables cimport Version
 from fgacore.kernel.view cimport ERROR_CONDITION, whole_keep
 from fgacore.limits import LIST_WORK_MAX
 from fgacore.runtime.checks cimport AskerC, given, kernel_error
@@ -59,14 +60,17 @@ cdef class Lists(Checks):
         """
         if on_missing_context not in ("raise", "report"):
             raise RequestError("on_missing_context is `raise` or `report`")
-        return self.list_all(subject, [(type, relation)], context, contextual_tuples, model_id, at_least, on_missing_context == "report")[0]
+        return self.list_all(
+            subject, [(type, relation)], context, contextual_tuples, model_id, at_least, on_missing_context == "report", None, None, 0)[0]
 
     def _list_all(self, subject, pairs, *, context=None, contextual_tuples=(), model_id=None, at_least=None):
         """An ObjectSet for each (type, relation), all of one revision and instant, with what is undetermined apart."""
-        return self.list_all(subject, list(pairs), context, contextual_tuples, model_id, at_least, True)
+        return self.list_all(subject, list(pairs), context, contextual_tuples, model_id, at_least, True, None, None, 0)
 
     cdef list list_all(
-            self, object subject, list pairs, object context, object contextual_tuples, object model_id, object at_least, bint report):
+            self, object subject, list pairs, object context, object contextual_tuples, object model_id, object at_least, bint report,
+            Version version, ModelPlan pinned, int64_t instant):
+        """An ObjectSet for each pair. version, with a model and an instant: what several lists of one call go by; None: the newest."""
         cdef AskerC asker
         cdef ModelPlan model
         cdef Plan plan
@@ -75,21 +79,24 @@ cdef class Lists(Checks):
         cdef BulkC bulk
         cdef const IdsC* found
         cdef uint32_t node
-        cdef int64_t instant = self._writer.tick(False) if self._state.ticking else 0
         cdef list nodes = [], definite = [], possible = [], out = []
         cdef ObjectSet set
         cdef Py_ssize_t i
         cdef bint unsure = False
-        if not instant:
-            instant = self._state.now()
+        if version is None:
+            instant = self._writer.tick(False) if self._state.ticking else 0
+            if not instant:
+                instant = self._state.now()
         memset(&bulk, 0, sizeof(BulkC))
         checker = self._state.take()
+        if version is not None:
+            checker.version = version
         try:
-            model = self.model_for(model_id, at_least)
+            model = pinned if version is not None else self.model_for(model_id, at_least)
             if given(contextual_tuples):
                 overlay = overlay_make(self._state, model, checker.version, contextual_tuples, instant)
                 checker.version = overlay.version
-            self._state.prepare(checker, model, context)
+            self._state.prepare(checker, model, context, instant)
             plan = self.asker_over(&checker.version.names.c, model, subject, &asker, overlay)
             for type, relation in pairs:
                 nodes.append(self.node_of(model, type, relation))
@@ -177,7 +184,7 @@ cdef class Lists(Checks):
             if given(contextual_tuples):
                 overlay = overlay_make(self._state, model, checker.version, contextual_tuples, instant or self._state.now())
                 checker.version = overlay.version
-            self._state.prepare(checker, model, context)
+            self._state.prepare(checker, model, context, instant)
             plan = self.asker_over(&checker.version.names.c, model, subject, &asker, overlay)
             type, _, _, _ = self.name_parts(object, "object")
             if type not in model.types:

@@ -24,15 +24,16 @@ from fgacore.language.model import ComputedUserset, Difference, Rewrite, This, T
 from fgacore.limits import CONTEXTUAL_TUPLES_MAX
 from fgacore.results import Change
 from fgacore.runtime.clock import moment_of
+from fgacore.runtime.control import CONTROL_KINDS
 from fgacore.runtime.objects import ObjectSet
 from fgacore.runtime.state import State
 from fgacore.runtime.writes import Writer
 from fgacore.tuples import Triple, Tuple
 
-__all__ = ["Cause", "Reach", "ReachChange", "ReachDiff", "reach", "subject_types"]
+__all__ = ["Cause", "Lent", "Reach", "ReachChange", "ReachDiff", "reach", "subject_types"]
 
 Pair = tuple[str, str]  # type, relation
-Cause = Literal["tuple", "model", "expiry"]
+Cause = Literal["tuple", "model", "expiry", "authority"]
 
 TRIES = 3  # to list while nothing is written; after that only what is told beside the sets is less exact
 WALK_MAX = 200_000  # objects and members looked at, in one reach, to say which conditions decide; beyond it all that might are named
@@ -103,6 +104,15 @@ class ReachDiff:
         return told
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Lent:
+    """What a subject reaches by one delegation: its id, the principals of its chain, the root first, and all that a session of it may."""
+
+    delegation: str
+    chain: tuple[str, ...]
+    reach: Reach
+
+
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Reach:
     """All that `subject` holds: exact at `revision` and `instant`, under the model `model_id`.
@@ -110,6 +120,9 @@ class Reach:
     The mappings have a key for each (type, relation) that the subject's kind can have at all, in the model's order, whether it holds any or not.
     `definite` has the objects on which check is True, `conditional` those on which it raises, since a condition fails that the answer hangs on.
     `conditions` has the names of the conditions that decide, sorted: at least those, and at most all that the relation can meet on the way.
+    Of a plain subject, `Engine.reach` tells what it is lent as well: `lent` has each active delegation to it, with its chain and what it reaches by it
+    alone; `unbounded` says that unrecorded sessions are allowed for its type, so that it may act for anyone; `beyond` has what the graph grants it and
+    a boundary lets no session of it use.
     """
 
     subject: str
@@ -124,6 +137,10 @@ class Reach:
     _expired: int | None  # tuples that have expired since the last sweep; None: a write came in between
     _context: dict[str, Any] = field(default_factory=dict)  # as far as the model's conditions read it
     _tuples: dict[Triple, Tuple] = field(default_factory=dict)  # contextual ones, by key
+    _chain: tuple[str, ...] | None = None  # of a session: the principals that must hold what it may
+    lent: tuple[Lent, ...] = ()
+    unbounded: bool = False
+    beyond: dict[Pair, ObjectSet] = field(default_factory=dict)
 
     @property
     def counts(self) -> dict[Pair, tuple[int, int]]:
@@ -158,6 +175,11 @@ class Reach:
                 }
                 for pair, found in self.definite.items()
             ],
+            "lent": [{"delegation": each.delegation, "chain": list(each.chain), "reach": each.reach.to_dict()} for each in self.lent],
+            "unbounded": self.unbounded,
+            "beyond": [
+                {"type": type, "relation": relation, "objects": found.to_list()} for (type, relation), found in self.beyond.items() if len(found)
+            ],
         }
 
     def to_arrow(self) -> Any:
@@ -187,6 +209,7 @@ class Reach:
         - `model`: the models differ, and under the older model the newer state would have brought no change. If the engine has moved on since the
           newer reach, that state is gone; then the model is named wherever the two define the relation, or what it reads, differently.
         - `expiry`: no tuple was written or deleted in between, so a tuple has expired.
+        - `authority`: of a session, no tuple was written, and a delegation, suspension, boundary or setting was.
         - `tuple`: tuples were written or deleted. Others may have expired in between as well.
 
         Raises RequestError `sets_differ` for reaches of two subjects or engines, or with other contexts or contextual tuples.
@@ -217,11 +240,15 @@ def reach(
     contextual_tuples: Iterable[Tuple | Triple] = (),
     model_id: str | None = None,
     at_least: int | None = None,
+    chain: tuple[str, ...] | None = None,
 ) -> Reach:
-    """All that a subject holds, of one revision, instant and model. Raises what a list raises, except for conditions that fail."""
+    """All that a subject holds, of one revision, instant and model. Raises what a list raises, except for conditions that fail.
+
+    chain: of a session, which is then `engine`: the principals that must hold what it may; `subject` only names it.
+    """
     if not engine._state.is_open:
         raise StoreError("the engine is closed", code="closed")
-    parts = engine.name_parts(subject, "subject")
+    subjects = [engine.name_parts(each, "subject") for each in chain or (subject,)]
     given: Any = contextual_tuples
     if isinstance(given, Iterable) and not isinstance(given, (str, bytes)):
         given = list(islice(given, CONTEXTUAL_TUPLES_MAX + 1))  # read once, listed more than once; the list itself says what is wrong
@@ -230,8 +257,11 @@ def reach(
         version, expired = engine._state.newest, engine._writer.expired
         model = _model_of(engine, model_id)
         compiler: Compiler = model.source
-        kind = _kind_of(compiler, parts)
-        pairs = compiler.reachable(kind)
+        kinds = [_kind_of(compiler, parts) for parts in subjects]
+        pairs = compiler.reachable(kinds[0])
+        for kind in kinds[1:]:
+            others = set(compiler.reachable(kind))
+            pairs = [pair for pair in pairs if pair in others]
         asked = pairs or compiler.names[:1]  # any list tells revision and instant
         sets = engine._list_all(subject, asked, context=context, contextual_tuples=given, model_id=model.model_id, at_least=at_least)
         alone = engine._state.newest is version
@@ -239,8 +269,14 @@ def reach(
             break
     definite = dict(zip(pairs, sets, strict=False))
     conditional = {pair: found.undetermined for pair, found in definite.items()}
-    id = version.names.find(parts[3].encode())
-    conditions = _Conditions(compiler, kind, version if alone and not given else None, None if id is None else id[1])
+    deciders = []
+    for kind, parts in zip(kinds, subjects, strict=True):
+        id = version.names.find(parts[3].encode())
+        deciders.append(_Conditions(compiler, kind, version if alone and not given else None, None if id is None else id[1]))
+
+    def deciding(pair: Pair, found: ObjectSet) -> tuple[str, ...]:
+        return tuple(sorted({name for each in deciders for name in each.deciding(pair, found)}))
+
     parameters = _parameters(compiler)
     return Reach(
         subject=subject,
@@ -249,12 +285,13 @@ def reach(
         model_id=model.model_id,
         definite=definite,
         conditional=conditional,
-        conditions={pair: conditions.deciding(pair, found) if len(found) else () for pair, found in conditional.items()},
+        conditions={pair: deciding(pair, found) if len(found) else () for pair, found in conditional.items()},
         _engine=engine,
         _model=model,
         _expired=expired if alone else None,
         _context={} if context is None else deepcopy({name: context[name] for name in parameters if name in context}),
         _tuples=dict(map(_kept, given or ())),
+        _chain=chain,
     )
 
 
@@ -468,6 +505,8 @@ class _Comparison:
             changes = [change for change in before._engine.changes(before.revision) if change.revision <= after.revision]
             is_written = after.revision - before.revision > sum(change.kind != "tuples" for change in changes)
             other: Cause = "tuple" if is_written else "expiry"
+            if other == "expiry" and before._chain is not None and any(change.kind in CONTROL_KINDS for change in changes):
+                other = "authority"
             by_model = before.model_id != after.model_id
             asif = None if not by_model or not (is_written or self._may_have_expired(changes)) else self._older_model_now()
             for out, found, is_gain, part in (
@@ -497,6 +536,8 @@ class _Comparison:
     def _older_model_now(self) -> Reach | None:
         """The reach under the older model in the state of the newer one; None where that state is gone."""
         before, after = self._before, self._after
+        if before._chain is not None:  # what was lent, and what bounded it, is of the newest revision only
+            return None
         found = reach(
             before._engine,
             before.subject,

@@ -13,6 +13,7 @@ from fgacore.language.compile import Kind, SymbolTable
 from fgacore.results import Change
 from fgacore.runtime.clock import moment_of
 from fgacore.runtime.context import unpack
+from fgacore.runtime.control import CONTROL_KINDS, control_details
 from fgacore.store.records import Record
 from fgacore.tuples import Tuple
 
@@ -64,6 +65,8 @@ class Teller:
                 told = {"model_id": payload[0]}
             case "expiry":
                 told = {"deleted": payload[0]}
+            case kind if kind in CONTROL_KINDS:
+                told = {"details": control_details(kind, payload)}
         return Change(record.revision, record.time / 1_000_000, record.kind, record.actor, record.reason, **told)
 
     def _tuples(self, packed: bytes, grants: dict[int, tuple[int | None, bytes | None]], types: Container[str] | None) -> Iterator[Tuple]:

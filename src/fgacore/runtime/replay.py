@@ -6,6 +6,7 @@ what its log says or is refused. Nothing is published in the middle of what was 
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from fgacore.kernel.plan import ModelPlan
 from fgacore.kernel.tables import Version
 from fgacore.language.compile import SymbolTable
 from fgacore.limits import CLOCK_AHEAD_SECONDS
+from fgacore.runtime.control import CONTROL_KINDS, Control
 from fgacore.runtime.models import add_symbols, read_model_payload, stored_model, table_row
 from fgacore.runtime.state import State
 from fgacore.runtime.writes import Renumbering, Staged, Writer
@@ -139,6 +141,10 @@ class Replay:
             case "expiry":
                 self._flush()
                 self.writer.swept(record.time)
+            case kind if kind in CONTROL_KINDS:
+                self._flush()
+                self.writer.reach(record.time)
+                self.writer.take_control(kind, record.payload)
             case "checkpoint" if self.state.newest_model is None and not self.state.sources:
                 self.writer.reach(record.time)
                 self._take_checkpoint(record.payload)
@@ -247,6 +253,7 @@ def snapshot_replay(log: Log, snapshot: Snapshot, clock: Callable[[], Any] | Non
                 replay.writer.add_source(model_id, source)
         else:
             state.take_models(like)
+        state.begin_control(Control.loaded(meta["control"]))
         state.reach_instant(meta["instant"])
         state.set_expired(meta["expired"], meta["expired_last"])
         if len(snapshot.sections["grants"]):
@@ -269,6 +276,7 @@ def snapshot_meta(state: State, position: Position, store_id: bytes) -> dict[str
         "instant": state.moment(),
         "expired": state.expired,
         "expired_last": state.expired_last,
+        "control": state.control.dump(),
         "models": [[model_id, source] for model_id, source in state.sources.items()],
         "types": list(symbols.types),
         "relations": list(symbols.relations),
@@ -278,12 +286,15 @@ def snapshot_meta(state: State, position: Position, store_id: bytes) -> dict[str
 
 def checkpoint(state: State, size: int) -> Iterator[tuple[str, bool, Any]]:
     """The records with which a generation begins, of what a state holds: (kind, more, payload). First the models and numbers, then the tuples in
-    lots.
+    lots, then delegations and what bounds agents.
     """
     symbols = state.symbols
     models = [[model_id, source] for model_id, source in state.sources.items()]
     held: tuple[str, Any] = ("checkpoint", [models, list(symbols.types), list(symbols.relations), [table_row(key) for key in symbols.tables]])
-    for payload in Renumbering(state, size):
+    for record in itertools.chain(
+        (("tuples", payload) for payload in Renumbering(state, size)),
+        state.control.records(state.latest),
+    ):
         yield held[0], True, held[1]
-        held = ("tuples", payload)
+        held = record
     yield held[0], False, held[1]

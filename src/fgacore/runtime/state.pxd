@@ -29,6 +29,9 @@ cdef class State:
     cdef readonly dict models    # model id to ModelPlan, of those that are compiled
     cdef readonly dict sources   # model id to the model's JSON, in the order of the log: a model's place in it is its number
     cdef readonly object symbols # SymbolTable: numbers of types, relations and tables
+    cdef readonly object control # Control: delegations, suspensions, boundaries and settings. Changed under the lock
+    cdef readonly uint64_t control_serial    # grows whenever it is: what was made of it before is of no more use
+    cdef dict bound              # parameters of conditions that a call cannot give: name to what it is bound to; None: there are none
     cdef readonly set structural # tables that shape closures and parents under any model compiled: usersets, wildcards, parents
     cdef readonly list expiries  # a heap of (instant, table, object id, subject id): every stored tuple that can expire, and some that are gone
     cdef size_t expiries_max     # entries from which those that are gone are dropped
@@ -76,4 +79,5 @@ cdef class State:
     cdef void show(self, Version version) noexcept
     cdef int attend(self, bint patient) except -1
     cdef uint32_t stored_in(self, Edit edit, uint32_t table, uint32_t object, uint32_t subject) noexcept
-    cdef int prepare(self, Checker checker, ModelPlan model, object context) except -1
+    cdef int prepare(self, Checker checker, ModelPlan model, object context, int64_t instant) except -1
+    cdef int set_control(self, object control) except -1

@@ -16,7 +16,9 @@ from fgacore.kernel.plan cimport NO_TABLE, NO_TYPE
 from fgacore.kernel.tables cimport Edit, Version
 from fgacore.limits import CHECK_WORK_MAX, CONDITION_WORK_MAX, MEMORY_RECORDS_BYTES_MAX
 from fgacore.runtime.clock cimport clock_monotonic, clock_nap, clock_read
+from fgacore.runtime.clock import moment_of
 from fgacore.runtime.conditions cimport Conditions
+from fgacore.runtime.control import Control
 from fgacore.runtime.gate cimport GATE_PATIENCE
 from fgacore.store.bell cimport News
 
@@ -44,6 +46,7 @@ cdef class State:
         self.lock = threading.RLock()
         self.news = News()
         self.clock = clock
+        self.control = Control()
         self.next_expiry = NEVER
         self.fresh_until = ALWAYS
         self.set_ticking()
@@ -163,9 +166,17 @@ cdef class State:
                 found = self.models.get(str.__str__(model_id)) or self.compiler(self, str.__str__(model_id))
         return found
 
-    cdef int prepare(self, Checker checker, ModelPlan model, object context) except -1:
-        """Take in the context of a call, or of one of its questions, which `checker` answers. Without conditions nothing reads it."""
+    cdef int prepare(self, Checker checker, ModelPlan model, object context, int64_t instant) except -1:
+        """Take in the context of a call, or of one of its questions, which `checker` answers, at the call's instant. Without conditions nothing reads
+        it."""
         if model.conditions is not None:
+            if self.bound is not None:
+                if context is not None and not isinstance(context, Mapping):
+                    raise RequestError("a context is a mapping", code="invalid_context")
+                try:
+                    context = {**(context or {}), **dict.fromkeys(self.bound, moment_of(instant).isoformat())}
+                except Exception as error:   # a mapping's own code
+                    raise RequestError("a context that cannot be read", code="invalid_context") from error
             if checker.request is None:
                 checker.request = Request.__new__(Request)
             checker.request.begin(<Conditions>model.conditions, context, &checker.c.conditions, self.conditions_work)
@@ -188,7 +199,7 @@ cdef class State:
         self.news.seen = version.revision
 
     cdef int set_ticking(self) except -1:
-        self.timed = self.clock is not None or self.next_expiry != NEVER
+        self.timed = self.clock is not None or self.next_expiry != NEVER or self.bound is not None
         self.ticking = self.timed or self.keeper is not None
         return 0
 
@@ -204,6 +215,17 @@ cdef class State:
             with nogil:
                 clock_nap(BEHIND_NANOSECONDS)
         return 0
+
+    cdef int set_control(self, object control) except -1:
+        """Make these what agents may be lent and what bounds them. Nobody has looked at them before."""
+        self.control = control
+        self.control_serial += 1
+        self.bound = control.bind or None
+        return self.set_ticking()
+
+    def begin_control(self, control not None):
+        """Begin with what a snapshot says of delegations and what belongs to them, in a state that nobody sees yet."""
+        self.set_control(control)
 
     def compile_by(self, compiler):
         """How a model that the state has as JSON alone is compiled: called with the state and the model's id, under the lock."""
@@ -262,7 +284,7 @@ cdef class State:
             self.structural = other.structural
             self.instant = max(self.instant, other.instant)
             self.ring()
-        self.set_ticking()
+        self.set_control(other.control)
 
     def forked(self):
         """In a child of fork, whose other threads are gone: what they held is free again."""

@@ -67,7 +67,7 @@ class Store(ABC):
     def __init__(self, state: State) -> None:
         self.state = state
         self.writer = Writer(state)
-        self._ulids = UlidSource()
+        self.ulids = UlidSource()
         self._begin_process()
         state.compile_by(compile_stored)
         _live.add(self)
@@ -139,7 +139,7 @@ class Store(ABC):
 
     def write_model(self, model: Model, actor: str | None, reason: str | None) -> str:
         """Make a model the newest; its id."""
-        compiled, source, model_id = conditions_of(model), model_source(model), self._ulids.make()
+        compiled, source, model_id = conditions_of(model), model_source(model), self.ulids.make()
 
         def make() -> tuple[Any, Callable[[], None]]:
             symbols = self.state.symbols.copy()  # the state's own are of what is stored

@@ -553,6 +553,19 @@ cdef class Writer:
         finally:
             self.state.busy = False
 
+    def take_control(self, str kind not None, payload):
+        """Take in a record of what agents may be lent or what bounds them, in a revision of its own. It and the revision become visible in one step:
+        no session goes by the one without the other."""
+        cdef Version version
+        self.enter()
+        try:
+            version = self.publish(Edit(self.state.version, self.state.serial + 1, self.state.sibling_count), 1, False)
+            self.state.control.take(kind, payload, version.revision)
+            self.state.set_control(self.state.control)
+            self.state.show(version)
+        finally:
+            self.state.busy = False
+
     def swept(self, int64_t instant):
         """Take note that the removal of what had expired by an instant is recorded."""
         self.reach(instant)
