@@ -392,7 +392,8 @@ class Engine(Lists):
     ) -> Reach:
         """All that `subject` can do, its blast radius: the exact set of objects for every type and relation that it can hold, at one revision.
 
-        Of a plain subject also what each active delegation to it lets it do, whether it may act for anyone, and what it is granted beyond its boundary.
+        Of a plain subject also what each active delegation to it lets it do, whether it may act for anyone, and what it is granted beyond its
+        boundary.
         """
         return whole_reach(self, subject, context=context, contextual_tuples=contextual_tuples, model_id=model_id, at_least=at_least)
 
@@ -413,9 +414,9 @@ class Engine(Lists):
         """A session: the use of a recorded delegation, `who` being its id; or of an agent, on somebody's behalf (unrecorded) or of its own authority.
         scope: entries such as `can_read ticket:*`, `can_update ticket:17`, `can_read ticket:* where in_project project:alpha`, `not can_read note:*`.
         An agent on somebody's behalf needs one; otherwise it may be left out, and then narrows nothing; an empty one admits nothing. expires_in:
-        seconds. authority: `both` (the default), where the agent must hold what it asks for as well, or `lent`. context: values for conditions, which no
-        call overrides. context_keys: the only keys that a call may give. Of a delegation, scope and expires_in narrow further, and the rest stands in
-        it. Raises RequestError.
+        seconds. authority: `both` (the default), where the agent must hold what it asks for as well, or `lent`. context: values for conditions,
+        which no call overrides. context_keys: the only keys that a call may give. Of a delegation, scope and expires_in narrow further, and the rest
+        stands in it. Raises RequestError.
 
         >>> session = engine.session("agent:support", on_behalf_of="user:anne", scope=["can_read ticket:*"], expires_in=900, task="refund-4711")
         """
@@ -441,8 +442,8 @@ class Engine(Lists):
         context: Mapping[str, Any] | None = None,
         context_keys: Iterable[str] = (),
     ) -> Session:
-        """An unrecorded session from the claims of a token that the caller has verified: `sub` is the root, `act` the asking agent, a nested `act` who
-        acted before. All of them must hold what is asked; `exp` ends it; `scope` only narrows. RequestError `invalid_claims` where they say less.
+        """An unrecorded session from the claims of a token that the caller has verified: `sub` is the root, `act` the asking agent, a nested `act`
+        who acted before. All of them must hold what is asked; `exp` ends it; `scope` only narrows. RequestError `invalid_claims` where they say less.
         """
         found = read_claims(claims, mapping)
         return claimed_session(
@@ -505,8 +506,8 @@ class Engine(Lists):
     def boundary(self, target: str, *entries: str, by: str | None = None, reason: str | None = None) -> int:
         """Draw the boundary of a type (`agent`) or of one subject (`agent:support`), in place of the one that it has; the revision.
 
-        Whatever anyone grants or lends, no session with such a principal passes it. Entries are those of a scope. Exceptions alone admit everything else;
-        with positive entries it admits only those.
+        Whatever anyone grants or lends, no session with such a principal passes it. Entries are those of a scope. Exceptions alone admit everything
+        else; with positive entries it admits only those.
 
         >>> engine.boundary("agent", "not can_read_payments customer:*")  # doctest: +SKIP
         """
@@ -535,7 +536,8 @@ class Engine(Lists):
         """Record settings of the store, each whole in place of what it was; the revision.
 
         require_delegation: the types of agent that act for others by recorded delegations only. bind: parameters of conditions that are always the
-        engine's time, as text (`{"current_time": "clock"}`): whatever a session or a call gives for them does not count, only a tuple's own context does.
+        engine's time, as text (`{"current_time": "clock"}`): whatever a session or a call gives for them does not count, only a tuple's own context
+        does.
         """
         _refuse_attribution(by, reason)
         return configure(self, require_delegation, bind, by, reason)

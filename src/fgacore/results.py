@@ -86,8 +86,8 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The answer of `Session.decide`: true exactly where it is allowed. `code` is `allowed` or says what denied; `principal` and `delegation` say where
-    in the chain, as far as the code has a place there. `error` is what kept an `undetermined` question from an answer.
+    """The answer of `Session.decide`: true exactly where it is allowed. `code` is `allowed` or says what denied; `principal` and `delegation` say
+    where in the chain, as far as the code has a place there. `error` is what kept an `undetermined` question from an answer.
     """
 
     allowed: bool

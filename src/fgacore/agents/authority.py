@@ -1,7 +1,7 @@
 """What is recorded of agents: who is suspended, what bounds whom, who lends what to whom, and a store's settings for them.
 
-Each is a record of the log like a write, and counts in every process as soon as that process has its revision. What is asked for is checked in the state
-that the record meets. Reading the records is runtime/control.py's.
+Each is a record of the log like a write, and counts in every process as soon as that process has its revision. What is asked for is checked in the
+state that the record meets. Reading the records is runtime/control.py's.
 """
 
 from __future__ import annotations
@@ -200,7 +200,8 @@ def delegate(
     until(0, expires_in)
     if authority not in AUTHORITIES:
         raise RequestError("authority is `both` or `lent`", code="invalid_delegation")
-    if isinstance(redelegations, bool) or not isinstance(redelegations, int) or not 0 <= redelegations < CHAIN_PRINCIPALS_MAX:
+    passes: object = redelegations
+    if isinstance(passes, bool) or not isinstance(passes, int) or not 0 <= passes < CHAIN_PRINCIPALS_MAX:
         raise RequestError(f"redelegations is a number below {CHAIN_PRINCIPALS_MAX} (CHAIN_PRINCIPALS_MAX)", code="invalid_delegation")
     if by == to:
         raise RequestError("nobody delegates to itself", code="invalid_delegation")
@@ -281,8 +282,8 @@ def delegations(engine: Holder, *, by: str | None, to: str | None, active: bool 
 def _told(each: Delegated, is_active: bool) -> Delegation:
     expires = None if each.expires is None else moment_of(each.expires)
     return Delegation(
-        each.id, each.by, each.to, each.scope, each.within, each.authority, each.task, each.redelegations, each.parent, moment_of(each.created), expires,
-        each.reason, each.revision, each.revoked, is_active,
+        each.id, each.by, each.to, each.scope, each.within, each.authority, each.task, each.redelegations, each.parent, moment_of(each.created),
+        expires, each.reason, each.revision, each.revoked, is_active,
     )  # fmt: skip
 
 
@@ -294,17 +295,19 @@ def configure(engine: Holder, require_delegation: Iterable[str] | None, bind: Ma
     model = model_of(engine)
     payload: dict[str, Any] = {}
     if require_delegation is not None:
-        if isinstance(require_delegation, (str, bytes)) or not isinstance(require_delegation, Iterable):
+        given: object = require_delegation
+        if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
             raise RequestError("require_delegation is a list of types")
-        types = list(require_delegation)
+        types = list(given)
         for type in types:
             if not isinstance(type, str) or type not in model.source.model.types:
                 raise RequestError(f"the model has no type {quote(type)}", code="type_not_found")
         payload["require_delegation"] = sorted({str.__str__(type) for type in types})
     if bind is not None:
-        if not isinstance(bind, Mapping) or not all(isinstance(name, str) and name and to in BOUND_TO for name, to in bind.items()):
+        bound_to: object = bind
+        if not isinstance(bound_to, Mapping) or not all(isinstance(name, str) and name and to in BOUND_TO for name, to in bound_to.items()):
             raise RequestError("bind is a mapping from names of parameters to `clock`")
-        payload["bind"] = {str.__str__(name): str.__str__(to) for name, to in bind.items()}
+        payload["bind"] = {str.__str__(name): str.__str__(to) for name, to in bound_to.items()}
     if not payload:
         raise RequestError("there is nothing to configure")
 

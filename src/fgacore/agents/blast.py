@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
+from fgacore.limits import CONTEXTUAL_TUPLES_MAX
 from fgacore.runtime.chains import Chained
 from fgacore.runtime.reach import Lent, Reach, reach
 from fgacore.tuples import Triple, Tuple
@@ -29,7 +31,9 @@ def whole_reach(
     """The reach of a subject, and of a plain one what comes to it by delegations. Contextual tuples and an older model are for its own part alone: no
     session takes them. The context goes to conditions of both.
     """
-    given = contextual_tuples if isinstance(contextual_tuples, (str, bytes)) else list(contextual_tuples)
+    given: Any = contextual_tuples
+    if isinstance(given, Iterable) and not isinstance(given, (str, bytes)):
+        given = list(islice(given, CONTEXTUAL_TUPLES_MAX + 1))  # read once; the list itself says what is wrong
     for _ in range(TRIES):
         own = reach(engine, subject, context=context, contextual_tuples=given, model_id=model_id, at_least=at_least)
         type, member, is_wildcard, _ = engine.name_parts(subject, "subject")

@@ -100,8 +100,9 @@ class Session(Chained):
     ) -> str:
         """Pass on what the session may, or a part of it, to another agent; the new delegation's id.
 
-        Of a session that uses a recorded delegation, as far as that may be passed on: `redelegations` falls with each link. Of an autonomous session it
-        begins with the agent's own authority. Whatever bounds this session bounds what comes of it, now and later. RequestError `invalid_delegation`.
+        Of a session that uses a recorded delegation, as far as that may be passed on: `redelegations` falls with each link. Of an autonomous session
+        it begins with the agent's own authority. Whatever bounds this session bounds what comes of it, now and later. RequestError
+        `invalid_delegation`.
         """
         engine: Any = self._engine
         if self._unrecorded:

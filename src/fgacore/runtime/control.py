@@ -1,7 +1,7 @@
 """What agents may be lent, and what bounds them: delegations, suspensions, boundaries and settings, as the records of the log have made them.
 
-A state has one Control; a record changes it in the same step that makes its revision visible, under the state's lock. Payloads are read here and written
-by agents/; docs/format.md has their bytes. Nothing is decided here: `chains.pyx` reads it anew whenever it has changed.
+A state has one Control; a record changes it in the same step that makes its revision visible, under the state's lock. Payloads are read here and
+written by agents/; docs/format.md has their bytes. Nothing is decided here: `chains.pyx` reads it anew whenever it has changed.
 """
 
 from __future__ import annotations
@@ -227,8 +227,8 @@ def control_details(kind: str, payload: Any) -> dict[str, Any]:
         case "delegation" if payload[0] == "revoked":
             return {"revoked": payload[1]}
         case "delegation":
-            made = Delegated(*payload[1:], revision=0, revoked=False)
-            return {name: value for name, value in made._asdict().items() if name not in ("revision", "revoked")}
+            names = [name for name in Delegated._fields if name not in ("revision", "revoked")]
+            return dict(zip(names, payload[1:], strict=True))
         case "suspension":
             return {"subject": payload[0], "suspended": payload[1]}
         case "boundary":

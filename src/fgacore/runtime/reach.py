@@ -120,9 +120,9 @@ class Reach:
     The mappings have a key for each (type, relation) that the subject's kind can have at all, in the model's order, whether it holds any or not.
     `definite` has the objects on which check is True, `conditional` those on which it raises, since a condition fails that the answer hangs on.
     `conditions` has the names of the conditions that decide, sorted: at least those, and at most all that the relation can meet on the way.
-    Of a plain subject, `Engine.reach` tells what it is lent as well: `lent` has each active delegation to it, with its chain and what it reaches by it
-    alone; `unbounded` says that unrecorded sessions are allowed for its type, so that it may act for anyone; `beyond` has what the graph grants it and
-    a boundary lets no session of it use.
+    Of a plain subject, `Engine.reach` tells what it is lent as well: `lent` has each active delegation to it, with its chain and what it reaches by
+    it alone; `unbounded` says that unrecorded sessions are allowed for its type, so that it may act for anyone; `beyond` has what the graph grants
+    it and a boundary lets no session of it use.
     """
 
     subject: str
