@@ -134,7 +134,7 @@ def set_suspended(engine: Holder, subject: str, is_stopped: bool, by: str | None
 def suspensions(engine: Holder) -> list[Suspension]:
     """Who is suspended, in the order in which they were."""
     control = _control(engine)
-    return [Suspension(subject, each.by, each.reason, moment_of(each.since), each.revision) for subject, each in control.suspensions.items()]
+    return [Suspension(subject, each.by, each.reason, moment_of(each.since), each.revision) for subject, each in list(control.suspensions.items())]
 
 
 def bound(engine: Holder, target: str, entries: Iterable[str], by: str | None, reason: str | None) -> int:

@@ -104,7 +104,7 @@ cdef class Chained:
         self, Rules rules, Version version, int32_t where, const char* text, uint32_t length, uint32_t id, object context, int64_t instant) except -1
     cdef int admit(
         self, Rules rules, Version version, uint32_t node, const char* text, uint32_t length, uint32_t id, object context, int64_t instant) except -1
-    cdef int one(self, object relation, object object, object context, object at_least, bint quiet, AskedC* asked) except -1
+    cdef int one(self, object relation, object object, object context, object at_least, bint quiet, AskedC* asked, list held) except -1
     cdef int ask_group(
         self, Checker checker, ModelPlan model, object subject, BatchC* group, const BatchC* batch, const uint32_t* places, list errors) except -1
     cdef int evaluate(
@@ -112,7 +112,7 @@ cdef class Chained:
     cdef int wheres(
         self, Checker checker, Rules rules, const BatchC* batch, const uint8_t* codes, const uint32_t* entry_ids, Py_ssize_t first, Py_ssize_t count,
         BatchC* group, uint32_t* places, uint8_t* found) except -1
-    cdef object many(self, list items, object relation, bint pairs, object context, object at_least, bint quiet, dict errors)
+    cdef list many(self, list items, object relation, bint pairs, object context, object at_least, bint quiet, bint only, dict errors)
     cdef uint32_t context_number(self, object context) except? 0xFFFFFFFFU
     cdef dict description(self, Rules rules)
     cdef bint keep(

@@ -19,7 +19,7 @@ from fgacore.kernel.sets cimport GHOST, NONE
 from fgacore.kernel.tables cimport Version
 from fgacore.limits import CHAIN_PRINCIPALS_MAX
 from fgacore.results import BatchResult, Decision
-from fgacore.runtime.batch cimport NAME_BYTES, answer_run, batch_allowed, batch_items, batch_open, batch_text, find_targets
+from fgacore.runtime.batch cimport NAME_BYTES, answer_run, batch_allowed, batch_items, batch_list, batch_open, batch_text, find_targets
 from fgacore.runtime.checks cimport AskerC, kernel_error
 from fgacore.runtime.clock import moment_of
 from fgacore.runtime.objects cimport ObjectSet, object_set
@@ -316,8 +316,9 @@ cdef class Chained:
                 return code_of(layer.code, layer.link)
         return 0
 
-    cdef int one(self, object relation, object object, object context, object at_least, bint quiet, AskedC* asked) except -1:
-        """Whether a question is allowed. What it was answered at is in `asked`, also where it raises since a condition failed. quiet: it is not logged."""
+    cdef int one(self, object relation, object object, object context, object at_least, bint quiet, AskedC* asked, list held) except -1:
+        """Whether a question is allowed. What it was answered at is in `asked`, also where it raises since a condition failed. quiet: it is not logged.
+        held: gets the rules."""
         cdef AskerC asker
         cdef State state = self._state
         cdef Version version
@@ -355,6 +356,8 @@ cdef class Chained:
             asker.own = NULL
             asker.id = NONE
             self._engine.target_slow(&version.names.c, model, symbol, relation, object, text, length, &asker, &node, &id, None)
+        if held is not None:
+            held.append(rules)
         code = rules.verdict
         if code == 0 and instant >= rules.expires:
             code = code_of(EXPIRED, rules.expires_link)
@@ -402,7 +405,7 @@ cdef class Chained:
         that is over is a denial, not an error.
         """
         cdef AskedC asked
-        return self.one(relation, object, context, at_least, False, &asked) == 1
+        return self.one(relation, object, context, at_least, False, &asked, None) == 1
 
     def decide(self, relation, object, *, context=None, at_least=None):
         """The same as a Decision: its code says what denied, and its principal and delegation where in the chain. A condition that fails does not
@@ -411,9 +414,10 @@ cdef class Chained:
         cdef AskedC asked
         cdef object error = None
         cdef int code, link
+        cdef list held = []
         asked.code = NO_CODE
         try:
-            self.one(relation, object, context, at_least, False, &asked)
+            self.one(relation, object, context, at_least, False, &asked, held)
         except FgaError as raised:
             if asked.code == NO_CODE:        # the question itself is at fault
                 raise
@@ -422,7 +426,7 @@ cdef class Chained:
         denied = code != ALLOWED and code != LOG_FAILED
         return Decision(
             code == ALLOWED, CODES[code], self.principals[link] if denied else None, self._delegations[link] if denied else None,
-            str.__str__(relation), str.__str__(object), asked.revision, moment_of(asked.instant), self.rules.model.model_id, error)
+            str.__str__(relation), str.__str__(object), asked.revision, moment_of(asked.instant), (<Rules>held[0]).model.model_id, error)
 
     # ---- many questions ----
 
@@ -559,8 +563,9 @@ cdef class Chained:
             free(found)
         return 0
 
-    cdef object many(self, list items, object relation, bint pairs, object context, object at_least, bint quiet, dict errors):
-        """The answers of a batch, a list of bool: about one relation, or of pairs. Items in error go into `errors`; without it they raise."""
+    cdef list many(self, list items, object relation, bint pairs, object context, object at_least, bint quiet, bint only, dict errors):
+        """The answers of a batch, a list of bool, or with `only` the items that are allowed: about one relation, or of pairs. Items in error go into
+        `errors`; without it they raise."""
         cdef AskerC asker
         cdef BatchC batch
         cdef Checker checker
@@ -570,7 +575,6 @@ cdef class Chained:
         cdef Py_ssize_t i, j, count = len(items)
         cdef Py_ssize_t length = 0
         cdef int symbol = -1
-        cdef bint kept = True
         cdef int64_t instant
         cdef dict own = {} if errors is None else errors
         cdef list objects = [pair_of(item, i, own if errors is not None else None) for i, item in enumerate(items)] if pairs else items
@@ -644,13 +648,14 @@ cdef class Chained:
                 self.evaluate(checker, rules, &batch, codes, i, j, instant, own)
                 i = j
             self._state.checks += count
-            answers = [codes[i] == 0 and batch.nodes[i] != NO_NODE for i in range(count)]
+            for i in range(count):
+                batch.answers[i] = codes[i] == 0 and batch.nodes[i] != NO_NODE
             if self._ring.is_open and not quiet:
                 if not self.keep(rules, checker.version, &batch, codes, context, instant) and self._ring.denies:
-                    answers = [False] * count
+                    memset(batch.answers, 0, count)
             if errors is None and own:
                 raise own[min(own)]
-            return answers
+            return batch_allowed(&batch, items) if only else batch_list(&batch)
         finally:
             self._state.give(checker)
             free(batch.texts)
@@ -721,13 +726,11 @@ cdef class Chained:
 
         A bad item, and one whose answer is an error, raises, with its position in `.index`.
         """
-        return self.many(batch_items(objects, "objects"), relation, False, context, at_least, False, None)
+        return self.many(batch_items(objects, "objects"), relation, False, context, at_least, False, False, None)
 
     def filter_objects(self, relation, objects, *, context=None, at_least=None):
         """Those of `objects` on which the session may, in their order: check_objects, but a list of the allowed."""
-        cdef list items = batch_items(objects, "objects")
-        answers = self.many(items, relation, False, context, at_least, False, None)
-        return [item for item, allowed in zip(items, answers) if allowed]
+        return self.many(batch_items(objects, "objects"), relation, False, context, at_least, False, True, None)
 
     def batch_check(self, questions, *, context=None, at_least=None):
         """Answers to many questions, pairs (relation, object), all of one revision and instant: a BatchResult, in their order.
@@ -735,7 +738,7 @@ cdef class Chained:
         An item in error reads False and has its error in `.errors`, by index; the others are answered.
         """
         cdef dict errors = {}
-        return BatchResult(self.many(batch_items(questions, "questions"), None, True, context, at_least, False, errors), errors)
+        return BatchResult(self.many(batch_items(questions, "questions"), None, True, context, at_least, False, False, errors), errors)
 
     # ---- lists ----
 
@@ -840,7 +843,7 @@ cdef class Chained:
             raise RequestError("on_missing_context is `raise` or `report`")
         found = self.lists([(type, relation)], context, at_least)[0]
         if found.rest is not None and on_missing_context == "raise":
-            self.one(relation, next(iter(found.rest)), context, at_least, True, &asked)
+            self.one(relation, next(iter(found.rest)), context, at_least, True, &asked, None)
             raise RequestError("the list hangs on a condition that failed", code="condition_failed")
         return found
 
@@ -874,7 +877,7 @@ cdef class Chained:
         if type not in rules.model.types:
             raise RequestError(f"the model has no type {quote(type)}", code="type_not_found")
         relations = list(rules.model.source.model.types[type].relations)
-        answers = self.many([(relation, object) for relation in relations], None, True, context, at_least, True, None)
+        answers = self.many([(relation, object) for relation in relations], None, True, context, at_least, True, False, None)
         return [relation for relation, allowed in zip(relations, answers) if allowed]
 
     # ---- replay ----
