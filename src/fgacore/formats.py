@@ -44,6 +44,8 @@ DECISION_CODES = {
     "log_failed": 9,
     "delegation_not_found": 10,
 }  # in the low 4 bits of a byte; above them the link, the principal's place in the chain
+DECISION_KINDS = {"decisions": 1, "session": 2, "context": 3, "end": 4}
+DECISION_FLAG_UNIFORM = 1  # one type and relation for all decisions of a record
 
 # --- the log in SQLite and in PostgreSQL ---------------------------------------------------------------------------------------------------
 

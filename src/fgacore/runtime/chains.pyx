@@ -32,7 +32,11 @@ cdef extern from "Python.h":
 cdef enum:
     BUILD_ITEMS = 8              # as in checks.pyx
     NOGIL_ITEMS = 64
+    RECORD_ITEMS = 1 << 17       # decisions of one record of the decision log
     WHERE_ITEMS = 4096           # of a batch at a time, where entries ask questions of their own
+
+cdef enum:
+    NO_CONTEXT = 0xFFFFFFFEU     # no number of a context: it was given, and is not kept
 
 cdef enum:                       # what is known of a `where` and an object
     WHERE_NO = 0
@@ -332,7 +336,7 @@ cdef class Chained:
         cdef int symbol, answer
         cdef uint8_t code
         cdef uint16_t type, number
-        cdef uint32_t size
+        cdef uint32_t place
         cdef int64_t instant
         cdef object whole = context, error = None
         if context is not None or self._context is not None:
@@ -385,11 +389,12 @@ cdef class Chained:
                     break
         state.checks += 1
         if self._ring.is_open and not quiet:
-            type, number, size = model.node_types[node], model.node_relations[node], <uint32_t>length
+            type, number = model.node_types[node], model.node_relations[node]
             if id != NONE and id >= names_settled(version.names, type):
                 id = NONE
-            if not (self.number(rules) and self._ring.put(
-                    rules.number, self.context_number(context), instant, version.revision, 1, &type, &number, &id, &code, &text, &size) and (
+            place = 0 if context is None else self.context_number(context)
+            if not (place != NO_CONTEXT and (rules.number != 0 and rules.epoch == self._ring.epoch or self.number(rules)) and self._ring.put_one(
+                    rules.number, place, instant, version.revision, type, number, id, code, text, <uint32_t>length) and (
                     not self._ring.is_sync or self._ring.sync())) and self._ring.denies and code == 0:
                 code = LOG_FAILED
         asked.revision, asked.instant, asked.code = version.revision, instant, code
@@ -666,12 +671,26 @@ cdef class Chained:
         cdef Py_ssize_t i, n = 0
         cdef uint16_t* types = <uint16_t*>malloc(<size_t>(batch.count + 1) * 4)
         cdef uint16_t* relations = types + batch.count
-        cdef uint32_t id, settled = 0
+        cdef uint32_t id, settled = 0, differ = 0, top = 0
         cdef uint16_t last = 0
+        cdef uint32_t number
         if types == NULL:
             raise MemoryError()
         try:
             for i in range(batch.count):
+                differ += batch.nodes[i] != batch.nodes[0]
+                if batch.ids[i] > top:
+                    top = batch.ids[i]
+            if not differ and batch.count and batch.nodes[0] != NO_NODE:     # the usual: one relation and type, and all names known
+                last = rules.model.node_types[batch.nodes[0]]
+                if top < names_settled(version.names, last):
+                    n = batch.count
+                    for i in range(n):
+                        types[i] = last
+                    last = rules.model.node_relations[batch.nodes[0]]
+                    for i in range(n):
+                        relations[i] = last
+            for i in range(batch.count if n == 0 else 0):
                 if batch.nodes[i] == NO_NODE:
                     continue
                 types[n] = rules.model.node_types[batch.nodes[i]]
@@ -685,9 +704,19 @@ cdef class Chained:
                 n += 1
             if n == 0:
                 return True
-            return self.number(rules) and self._ring.put(
-                rules.number, self.context_number(context), instant, version.revision, <uint32_t>n, types, relations, batch.ids, codes, batch.texts,
-                batch.lengths) and (not self._ring.is_sync or self._ring.sync())
+            if not self.number(rules):
+                return False
+            number = self.context_number(context)
+            if number == NO_CONTEXT:
+                return False
+            for i in range(0, n, RECORD_ITEMS):
+                if i and not self._ring.sync():      # a batch larger than what fits waits for the disk
+                    return False
+                if not self._ring.put(
+                        rules.number, number, instant, version.revision, <uint32_t>min(n - i, <Py_ssize_t>RECORD_ITEMS), types + i, relations + i,
+                        batch.ids + i, codes + i, batch.texts + i, batch.lengths + i):
+                    return False
+            return not self._ring.is_sync or self._ring.sync()
         finally:
             free(types)
 
@@ -699,8 +728,12 @@ cdef class Chained:
         return rules.number != 0
 
     cdef uint32_t context_number(self, object context) except? 0xFFFFFFFFU:
-        """The number of a caller's context in the decision log; 0: there is none."""
-        return 0 if context is None else self._ring.context(dict(context))
+        """The number of a caller's context in the decision log; 0: there is none. NO_CONTEXT: it could not be kept."""
+        cdef uint32_t number
+        if context is None:
+            return 0
+        number = self._ring.context(dict(context))
+        return number if number else NO_CONTEXT
 
     cdef dict description(self, Rules rules):
         """The chain as the decision log has it."""
