@@ -40,9 +40,10 @@ def whole_reach(
         if member is not None or is_wildcard:
             return own
         control, lent = engine._state.control, []
+        own_context = {name: value for name, value in dict(context or {}).items() if name not in control.bind}
         for delegation in engine.delegations(to=subject, active=True):
             session = open_session(
-                engine, delegation.id, on_behalf_of=None, scope=None, expires_in=None, task=None, authority=None, context=context, context_keys=()
+                engine, delegation.id, on_behalf_of=None, scope=None, expires_in=None, task=None, authority=None, context=own_context, context_keys=()
             )
             lent.append(Lent(delegation.id, session.principals, session.reach()))
         beyond = {}

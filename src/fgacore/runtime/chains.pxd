@@ -75,6 +75,12 @@ cdef class Rules:
     cdef uint64_t epoch          # of the ring that gave it
 
 
+cdef class Pin:
+    cdef Version version
+    cdef ModelPlan model
+    cdef int64_t instant
+
+
 cdef struct AskedC:              # what a question was answered at
     uint64_t revision
     int64_t instant
@@ -96,6 +102,7 @@ cdef class Chained:
     cdef readonly frozenset _keys        # what a call may give
     cdef readonly bint _unrecorded       # on behalf of somebody, and no delegation says so
     cdef readonly bint _controlled       # suspensions, boundaries and settings count
+    cdef readonly bint _apart            # its answers are found elsewhere, over what the log does not have
     cdef Rules rules
     cdef Rules current(self)
     cdef Rules compile(self)
@@ -112,7 +119,7 @@ cdef class Chained:
     cdef int wheres(
         self, Checker checker, Rules rules, const BatchC* batch, const uint8_t* codes, const uint32_t* entry_ids, Py_ssize_t first, Py_ssize_t count,
         BatchC* group, uint32_t* places, uint8_t* found) except -1
-    cdef list many(self, list items, object relation, bint pairs, object context, object at_least, bint quiet, bint only, dict errors)
+    cdef list many(self, list items, object relation, bint pairs, object context, object at_least, bint quiet, bint only, dict errors, Pin pin)
     cdef uint32_t context_number(self, object context) except? 0xFFFFFFFFU
     cdef dict description(self, Rules rules)
     cdef bint keep(

@@ -56,6 +56,10 @@ cdef inline uint8_t code_of(int code, Py_ssize_t link) noexcept nogil:
     return <uint8_t>(code | link << LINK_SHIFT)
 
 
+cdef class Pin:
+    """A version, a model and an instant that several calls go by."""
+
+
 # ---- rules ----
 
 
@@ -224,14 +228,14 @@ cdef class Chained:
     def __init__(
             self, Lists engine not None, DecisionRing ring not None, tuple principals not None, tuple holds not None, tuple delegations not None,
             tuple scopes not None, expires=None, task=None, dict context=None, frozenset keys=frozenset(), bint unrecorded=False,
-            bint controlled=True):
+            bint controlled=True, bint apart=False):
         if not 0 < len(principals) <= CHAIN_MAX or not len(principals) == len(holds) == len(delegations) == len(scopes) or not any(holds):
             raise InternalError("a chain of principals without its links")
         self._engine, self._ring = engine, ring
         self._state, self._writer = engine._state, engine._writer
         self.principals, self._holds, self._delegations, self._scopes = principals, holds, delegations, scopes
         self._expires, self.task, self._context, self._keys = expires, task, context or None, keys
-        self._unrecorded, self._controlled = unrecorded, controlled
+        self._unrecorded, self._controlled, self._apart = unrecorded, controlled, apart
 
     cdef Rules current(self):
         """The rules for what is newest. Nothing may run between this and the look at the state's version."""
@@ -372,12 +376,15 @@ cdef class Chained:
                 if self._holds[i] is not True:
                     continue
                 plan = self._engine.asker(&version.names.c, model, self.principals[i], &asker)
+                place = id
+                if asker.id == GHOST and asker.own != NULL and asker.own_length == length and memcmp(asker.own, text, length) == 0:
+                    place = GHOST
                 answer = UNKNOWN
                 if not plan.c.nodes[node].conditioned:
-                    answer = state.ask_single(version, plan, asker.id, node, id)
+                    answer = state.ask_single(version, plan, asker.id, node, place)
                 if answer == UNKNOWN:
                     try:
-                        answer = YES if self._engine.check_long(version, model, plan, asker.id, node, id, whole, instant) else NO
+                        answer = YES if self._engine.check_long(version, model, plan, asker.id, node, place, whole, instant) else NO
                     except FgaError as raised:
                         if error is None:
                             error = raised
@@ -568,7 +575,7 @@ cdef class Chained:
             free(found)
         return 0
 
-    cdef list many(self, list items, object relation, bint pairs, object context, object at_least, bint quiet, bint only, dict errors):
+    cdef list many(self, list items, object relation, bint pairs, object context, object at_least, bint quiet, bint only, dict errors, Pin pin):
         """The answers of a batch, a list of bool, or with `only` the items that are allowed: about one relation, or of pairs. Items in error go into
         `errors`; without it they raise."""
         cdef AskerC asker
@@ -592,6 +599,10 @@ cdef class Chained:
         try:
             rules = self.current()
             checker.version = self._state.version
+            if pin is not None:
+                checker.version, instant = pin.version, pin.instant
+                if rules.model is not pin.model:
+                    rules = rules_make(self, pin.model)
             if at_least is not None:
                 self._engine.model_for(None, at_least)
             if instant == 0:
@@ -748,6 +759,7 @@ cdef class Chained:
             "context_keys": sorted(self._keys),
             "unrecorded": bool(self._unrecorded),
             "controlled": bool(self._controlled),
+            "apart": bool(self._apart),
             "model": rules.model.model_id,
             "policy": rules.policy,
             "generation": self._state.newest.names.generation,
@@ -759,11 +771,11 @@ cdef class Chained:
 
         A bad item, and one whose answer is an error, raises, with its position in `.index`.
         """
-        return self.many(batch_items(objects, "objects"), relation, False, context, at_least, False, False, None)
+        return self.many(batch_items(objects, "objects"), relation, False, context, at_least, False, False, None, None)
 
     def filter_objects(self, relation, objects, *, context=None, at_least=None):
         """Those of `objects` on which the session may, in their order: check_objects, but a list of the allowed."""
-        return self.many(batch_items(objects, "objects"), relation, False, context, at_least, False, True, None)
+        return self.many(batch_items(objects, "objects"), relation, False, context, at_least, False, True, None, None)
 
     def batch_check(self, questions, *, context=None, at_least=None):
         """Answers to many questions, pairs (relation, object), all of one revision and instant: a BatchResult, in their order.
@@ -771,7 +783,7 @@ cdef class Chained:
         An item in error reads False and has its error in `.errors`, by index; the others are answered.
         """
         cdef dict errors = {}
-        return BatchResult(self.many(batch_items(questions, "questions"), None, True, context, at_least, False, False, errors), errors)
+        return BatchResult(self.many(batch_items(questions, "questions"), None, True, context, at_least, False, False, errors, None), errors)
 
     # ---- lists ----
 
@@ -910,8 +922,49 @@ cdef class Chained:
         if type not in rules.model.types:
             raise RequestError(f"the model has no type {quote(type)}", code="type_not_found")
         relations = list(rules.model.source.model.types[type].relations)
-        answers = self.many([(relation, object) for relation in relations], None, True, context, at_least, True, False, None)
+        answers = self.many([(relation, object) for relation in relations], None, True, context, at_least, True, False, None, None)
         return [relation for relation, allowed in zip(relations, answers) if allowed]
+
+    # ---- the log of an engine's own checks ----
+
+    def _pin(self):
+        """What several batches of one call go by."""
+        cdef Pin pin = Pin.__new__(Pin)
+        pin.instant = self._writer.tick(False) if self._state.ticking else 0
+        pin.model = self._engine.model_for(None, None)
+        pin.version = self._state.version
+        if pin.instant == 0:
+            pin.instant = self._state.now()
+        return pin
+
+    def _pinned(self, list questions not None, context, Pin pin not None):
+        """The answers to pairs at what was pinned, and their errors by place."""
+        cdef dict errors = {}
+        return self.many(questions, None, True, context, None, False, False, errors, pin), errors
+
+    def _note(self, list questions not None, list answers not None, context):
+        """Log answers to pairs that were found elsewhere, at the newest version, under the objects' names. Whether that was done."""
+        cdef Rules rules = self.current()
+        cdef Version version = self._state.version
+        cdef uint16_t type, number
+        cdef uint32_t node, place
+        cdef uint8_t code
+        cdef Py_ssize_t length = 0
+        cdef const char* text
+        cdef bint kept = True
+        place = self.context_number(context)
+        if place == NO_CONTEXT or not self.number(rules):
+            return False
+        for (relation, object), allowed in zip(questions, answers):
+            text = text_of(object, &length, "object")
+            node = node_named(rules.model, str.__str__(object).partition(":")[0], str.__str__(relation))
+            if node == NO_NODE or length >= NAME_BYTES:
+                continue             # an error, and no answer
+            type, number = rules.model.node_types[node], rules.model.node_relations[node]
+            code = ALLOWED if allowed is True else NOT_HELD if allowed is False else UNDETERMINED
+            kept = kept and self._ring.put_one(
+                rules.number, place, self._state.now(), version.revision, type, number, NONE, code, text, <uint32_t>length)
+        return kept and (not self._ring.is_sync or self._ring.sync())
 
     # ---- replay ----
 
@@ -922,7 +975,8 @@ cdef class Chained:
             return Chained(
                 engine, DecisionRing(), tuple(described["principals"]), tuple(described["holds"]), tuple(described["delegations"]),
                 tuple(None if scope is None else tuple(scope) for scope in described["scopes"]), described["expires"], described["task"],
-                described["context"], frozenset(described["context_keys"]), described["unrecorded"], described["controlled"])
+                described["context"], frozenset(described["context_keys"]), described["unrecorded"], described["controlled"],
+                described["apart"])
         except (KeyError, TypeError, InternalError) as error:
             raise ValueError("no session is described") from error
 
