@@ -46,6 +46,14 @@ DECISION_CODES = {
 }  # in the low 4 bits of a byte; above them the link, the principal's place in the chain
 DECISION_KINDS = {"decisions": 1, "session": 2, "context": 3, "end": 4}
 DECISION_FLAG_UNIFORM = 1  # one type and relation for all decisions of a record
+DECISIONS_FOLDER = "decisions"  # in a store's directory: a folder for each chain
+DECISIONS_MAGIC = b"fgadec1\0"
+DECISIONS_VERSION = 1
+DECISIONS_GENESIS_PREFIX = b"fgacore decisions 1\0"  # with the store's id and the chain's it is what the first block is chained to
+DECISIONS_SEGMENT_NAME = "{number:06d}.fgd"
+DECISIONS_SEQUENCE_NAME = "sequence"  # 8 bytes: how many decisions were made
+DECISIONS_FLAG_SIGNED = 1  # of a block: an Ed25519 signature of its hash follows its head
+SIGNATURE_BYTES = 64
 
 # --- the log in SQLite and in PostgreSQL ---------------------------------------------------------------------------------------------------
 

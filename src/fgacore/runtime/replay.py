@@ -209,14 +209,14 @@ def tuple_count(payload: Any) -> int:
 # ---- where a state begins ----
 
 
-def empty_replay(log: Log, clock: Callable[[], Any] | None) -> Replay:
-    """At the beginning of what the log keeps."""
+def empty_replay(log: Log, clock: Callable[[], Any] | None, *, live: bool = False) -> Replay:
+    """At the beginning of what the log keeps. live: models are compiled as they come."""
     revision, hash = log.base()
     generation = log.generation()
     names = Names(log.seed, generation, log.store_id)
     state = State(SymbolTable(), clock, names, 1, Version.at_revision(1, revision, names))
     state.compile_by(compile_stored)
-    return Replay(state, Position(hash, 0, generation))
+    return Replay(state, Position(hash, 0, generation), live=live)
 
 
 def memory_replay(revision: int, position: Position, clock: Callable[[], Any] | None, like: Names) -> Replay:

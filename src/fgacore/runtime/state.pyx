@@ -263,6 +263,13 @@ cdef class State:
         if instant > self.instant:
             self.instant = instant
 
+    def rewind(self, int64_t instant):
+        """Let engine time go back, in a state that is replayed for nobody else. False where a tuple has expired since: it is not there any more."""
+        if self.expired_last > instant:
+            return False
+        self.instant = instant
+        return True
+
     def adopt(self, State other not None, bint same):
         """Take over what another state of the same store holds. Calls under way go on in the version that they have; no view outlives it. Under the lock.
 

@@ -1,0 +1,7 @@
+"""The log of decisions: how it is written, what proves that it was not changed, and how each decision is made again."""
+
+from .replay import Replayed, replay
+from .show import LoggedDecision, read
+from .verify import ChainReport, Verification, heads, verify
+
+__all__ = ["ChainReport", "LoggedDecision", "Replayed", "Verification", "heads", "read", "replay", "verify"]

@@ -1,0 +1,230 @@
+"""Making every decision again: the store's log is walked forward once, and each decision is evaluated at its revision, its instant and what bound it
+then.
+
+A decision that comes out otherwise is a difference: there are none, unless the log of decisions, or the store's, is not what was. What cannot be
+made again is counted apart, with the reason.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fgacore.errors import FgaError, StoreError
+from fgacore.formats import DECISION_CODES, SEMANTICS_VERSION
+from fgacore.runtime.chains import Chained
+from fgacore.runtime.lists import Lists
+from fgacore.runtime.replay import Link, Replay, empty_replay, read_rows
+from fgacore.store.log import Log
+
+from .files import chains
+from .show import Logged, logged
+
+__all__ = ["Difference", "Replayed", "replay"]
+
+_LOG_FAILED = DECISION_CODES["log_failed"]
+_LINK_SHIFT = 4
+_CHAINS_MAX = 4_096  # sessions that are kept compiled
+_DIFFERENCES_MAX = 1_000  # told one by one
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A decision that comes out otherwise than it was logged. place: its number in its record."""
+
+    chain: str
+    sequence: int
+    place: int
+    revision: int
+    logged: str
+    replayed: str
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What became of a log of decisions. same and different count decisions, apart those that cannot be made again, by reason.
+
+    differences tells the first thousand. good: every decision that could be made again came out as it was logged.
+    """
+
+    same: int = 0
+    different: int = 0
+    apart: Counter[str] = field(default_factory=Counter)
+    differences: list[Difference] = field(default_factory=list)
+
+    @property
+    def good(self) -> bool:
+        return self.different == 0
+
+    def __bool__(self) -> bool:
+        return self.good
+
+
+def replay(directory: Path, log: Log, *, progress: Callable[[int], None] | None = None) -> Replayed:
+    """Make every decision of a decision log again, over the log of its store. progress: called with the decisions done so far, now and then.
+
+    Raises StoreError where either was changed: `verify` says what.
+    """
+    return _Replaying(log).run(directory, progress)
+
+
+class _Clock:
+    """What the state goes by: the instant of the decision under way."""
+
+    instant = 0
+
+    def __call__(self) -> float:
+        return self.instant / 1_000_000
+
+
+class _Replaying:
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._clock = _Clock()
+        self._replay = empty_replay(log, self._clock, live=True)
+        self._links = self._all_links()
+        self._engine = Lists(self._replay.state)
+        self._chains: dict[int, tuple[dict[str, Any], Chained]] = {}
+        self._done = Replayed()
+        self._generation = self._replay.position.generation
+        self._first = self._replay.state.revision
+
+    def _all_links(self) -> Iterator[Link]:
+        replay: Replay = self._replay
+        after, before = replay.state.revision, replay.position.hash
+        while rows := self._log.read(after):
+            yield from read_rows(rows, before)
+            after, before = rows[-1].revision, rows[-1].hash
+
+    def run(self, directory: Path, progress: Callable[[int], None] | None) -> Replayed:
+        count, told = 0, 0
+        streams = [_in_order(logged(chain, self._log.store_id)) for chain in chains(directory)]
+        for each in heapq.merge(*streams, key=_moment):
+            self._one(each)
+            count += len(each.decided.ids)
+            if progress is not None and count - told >= 10_000:
+                progress(count)
+                told = count
+        return self._done
+
+    def _one(self, each: Logged) -> None:
+        decided, count = each.decided, len(each.decided.ids)
+        reason = self._apart(each)
+        if reason is not None:
+            self._done.apart[reason] += count
+            return
+        try:
+            made = self._codes(each, self._replay)
+        except (FgaError, ValueError, StopIteration) as error:
+            made = None
+            self._differ(each, 0, count, str(error))
+        if made is None:
+            return
+        said = decided.codes.tobytes()
+        if said == made:
+            self._done.same += count
+            return
+        for place, (was, now) in enumerate(zip(said, made, strict=True)):
+            if was & 15 == _LOG_FAILED:
+                self._done.apart["not_logged"] += 1
+            elif was == now:
+                self._done.same += 1
+            else:
+                self._differ(each, place, 1, _code(now))
+
+    def _differ(self, each: Logged, place: int, count: int, now: str) -> None:
+        self._done.different += count
+        if len(self._done.differences) < _DIFFERENCES_MAX:
+            decided = each.decided
+            was = _code(int(decided.codes[place])) if len(decided.codes) else ""
+            self._done.differences.append(Difference(each.chain, decided.sequence, place, decided.revision, was, now))
+
+    def _apart(self, each: Logged) -> str | None:
+        """Why a decision cannot be made again; None: it can."""
+        session = each.session
+        if session["semantics"] != SEMANTICS_VERSION:
+            return "other_semantics"
+        if session["apart"]:
+            return "contextual"
+        if session["generation"] != self._generation or each.decided.revision < self._first or (self._first and each.decided.revision == self._first):
+            return "compacted"
+        for context in (each.context, each.session_context):
+            if context is not None and "context" not in context:
+                return "context_not_kept"
+        return None
+
+    def _codes(self, each: Logged, replay: Replay) -> bytes:
+        """The code bytes as they come out now."""
+        decided, state = each.decided, replay.state
+        if decided.revision < state.revision:
+            return self._codes_before(each)
+        if decided.revision > state.revision:
+            self._clock.instant = 0  # engine time goes by the records alone
+            if not replay.links(self._links, until=decided.revision) or state.revision != decided.revision:
+                raise StoreError(f"the store's log has no revision {decided.revision}", code="corrupt")
+            replay.finish()
+        self._clock.instant = decided.instant
+        if decided.instant < state.latest and not state.rewind(decided.instant):
+            return self._codes_before(each)
+        return self._asked(each, self._chain(each, self._engine), state.newest_model)
+
+    def _asked(self, each: Logged, chain: Chained, model: Any) -> bytes:
+        decided = each.decided
+        if model is None or model.model_id != each.session["model"]:
+            raise StoreError("another model was the newest then", code="corrupt")
+        context = None if each.context is None else each.context["context"]
+        return chain.codes(decided.types, decided.relations, decided.ids, decided.texts, context)
+
+    def _codes_before(self, each: Logged) -> bytes:
+        """Of a decision that was made before what was reached: in a state of its own."""
+        clock = _Clock()
+        replay = empty_replay(self._log, clock, live=True)
+        after, before = replay.state.revision, replay.position.hash
+        while replay.state.revision < each.decided.revision and (rows := self._log.read(after)):
+            replay.links(read_rows(rows, before), until=each.decided.revision)
+            after, before = rows[-1].revision, rows[-1].hash
+        replay.finish()
+        clock.instant = each.decided.instant
+        return self._asked(each, self._made(each, Lists(replay.state)), replay.state.newest_model)
+
+    def _chain(self, each: Logged, engine: Lists) -> Chained:
+        key = id(each.session)
+        known = self._chains.get(key)
+        if known is None:
+            if len(self._chains) >= _CHAINS_MAX:
+                self._chains.clear()
+            known = self._chains[key] = each.session, self._made(each, engine)
+        return known[1]
+
+    def _made(self, each: Logged, engine: Lists) -> Chained:
+        own = None if each.session_context is None else each.session_context["context"]
+        return Chained.described(engine, {**each.session, "context": own})
+
+
+def _moment(each: Logged) -> tuple[int, int]:
+    return each.decided.revision, each.decided.instant
+
+
+def _in_order(blocks: Iterator[list[Logged]]) -> Iterator[Logged]:
+    """The decisions of a chain by revision and instant: threads that decided at once may stand a little out of order, within a block and the next."""
+    held: list[Logged] = []
+    for block in blocks:
+        block.sort(key=_moment)
+        if held and block and _moment(block[0]) < _moment(held[-1]):
+            held = list(heapq.merge(held, block, key=_moment))
+            yield from itertools.islice(held, len(held) - len(block))
+            held = held[len(held) - len(block) :]
+        else:
+            yield from held
+            held = block
+    yield from held
+
+
+def _code(byte: int) -> str:
+    name = next((code for code, number in DECISION_CODES.items() if number == byte & 15), "unknown")
+    return name if byte >> _LINK_SHIFT == 0 else f"{name} of {byte >> _LINK_SHIFT}"
