@@ -12,11 +12,15 @@ from typing import Any, Literal
 from fgacore.agents.authority import bound, configure, delegate, delegations, lift, revoke, set_suspended, settings, suspensions
 from fgacore.agents.blast import whole_reach
 from fgacore.agents.claims import ClaimsMapping, read_claims
+from fgacore.agents.logged import LoggedChecks
 from fgacore.agents.sessions import Session, claimed_session, open_session
+from fgacore.audit.writer import DecisionLog, LogOptions
 from fgacore.errors import ModelError, RequestError, StoreError, quote
+from fgacore.formats import DECISIONS_FOLDER
 from fgacore.language import load
 from fgacore.limits import ACTOR_BYTES_MAX, IMPORT_LOT_TUPLES
 from fgacore.results import Change, Delegation, ImportResult, Stats, Suspension
+from fgacore.runtime.chains import Chained
 from fgacore.runtime.clock import instant_of
 from fgacore.runtime.decisions import DecisionRing
 from fgacore.runtime.expand import expand
@@ -46,6 +50,12 @@ def open(
     verify: bool = False,
     max_staleness: float | None = 30.0,
     cache: str | os.PathLike[str] | None = None,
+    decision_log: Literal["buffered", "sync", "off"] | None = None,
+    log_directory: str | os.PathLike[str] | None = None,
+    log_checks: bool = False,
+    log_context: Literal["full", "digest"] = "full",
+    on_log_failure: Literal["deny", "allow"] = "deny",
+    log_key: bytes | None = None,
 ) -> Engine:
     """Open a store. Any number of processes may have it open, and each may write.
 
@@ -58,6 +68,11 @@ def open(
     max_staleness: seconds for which answers are given without news of the log (a connection that is lost); then they fail with StoreError `stale`.
     None: without end.
     cache: the directory of a PostgreSQL store's local snapshots; default: one of the user's cache.
+    decision_log: how the decisions of sessions are kept. `buffered`, the default of a store on disk: written 50 ms later at most; `sync`: before the
+    answer; `off`, the default in memory. log_directory: where; default: `decisions` in the store's directory, or in the cache of a PostgreSQL store.
+    log_checks: the engine's own checks are kept as well. log_context: `digest` keeps no values of contexts, so those decisions cannot be made again.
+    on_log_failure: what cannot be kept is denied, or with `allow` answered all the same, and the gap shows. log_key: a private key of Ed25519, 32
+    bytes or a PEM, that signs each block; needs `fgacore[audit]`.
 
     >>> import fgacore
     >>> with fgacore.open(":memory:") as engine:
@@ -68,15 +83,46 @@ def open(
     seconds: object = max_staleness
     if seconds is not None and not (isinstance(seconds, (int, float)) and seconds > 0):
         raise RequestError("max_staleness is a number of seconds above 0, or None")
+    for name, given, options in (
+        ("decision_log", decision_log, (None, "buffered", "sync", "off")),
+        ("log_context", log_context, ("full", "digest")),
+        ("on_log_failure", on_log_failure, ("deny", "allow")),
+    ):
+        if given not in options:
+            raise RequestError(f"{name} is {' or '.join(quote(option) for option in options if option)}")
+    if log_key is not None and not isinstance(log_key, bytes):
+        raise RequestError("log_key is the bytes of a key")
+    if log_checks and decision_log == "off":
+        raise RequestError("log_checks says what goes into the decision log, which is off")
+    make = _LoggedEngine if log_checks else Engine
+
+    def log_in(default: Path | None, store_id: bytes) -> DecisionLog | None:
+        """The decision log, where there is one."""
+        if decision_log == "off" or (default is None and log_directory is None):
+            return None
+        directory = Path(log_directory) if log_directory is not None else (default or Path()) / DECISIONS_FOLDER
+        return DecisionLog(LogOptions(directory, decision_log or "buffered", log_context, on_log_failure, log_key), store_id)
+
     if path == ":memory:":
         if read_only:
             raise RequestError("a store of `:memory:` begins empty: for reading only it is of no use", code="invalid_store")
-        return Engine(MemoryStore(clock))
+        if log_directory is None and (decision_log in ("buffered", "sync") or log_checks):
+            raise RequestError("a store in memory has no directory: a decision log needs `log_directory`", code="invalid_store")
+        store = MemoryStore(clock)
+        return make(store, log_in(None, store.state.name_table.store))
     if cache is not None and not (isinstance(path, str) and "://" in path):
         raise RequestError("a cache is for the snapshots of a PostgreSQL store: this one has a directory", code="invalid_store")
     log = open_log(path, read_only=read_only)
     directory = log.directory if log.directory is not None else _cache_directory(cache, log.store_id, read_only=read_only)
-    return Engine(Replica(log, directory, clock=clock, max_staleness=max_staleness, verify=verify))
+    if directory is None and log_directory is None and decision_log != "off":
+        log.close()
+        raise StoreError("there is no place for the decision log: give a `cache` or a `log_directory`, or turn it off", code="store_unavailable")
+    try:
+        decisions = log_in(directory, log.store_id)
+    except BaseException:
+        log.close()
+        raise
+    return make(Replica(log, directory, clock=clock, max_staleness=max_staleness, verify=verify), decisions)
 
 
 def _cache_directory(cache: str | os.PathLike[str] | None, store_id: bytes, *, read_only: bool) -> Path | None:
@@ -95,9 +141,13 @@ def _cache_directory(cache: str | os.PathLike[str] | None, store_id: bytes, *, r
 class Engine(Lists):
     """One store, open in this process. Thread-safe: readers never block; writes take turns. Use it as a context manager, or close it."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, decisions: DecisionLog | None = None) -> None:
         self._store = store
-        self._ring = DecisionRing()
+        self._decisions = decisions
+        self._ring = DecisionRing() if decisions is None else decisions.ring
+        self._askers: dict[tuple[str, bool], Chained] = {}
+        if decisions is not None:
+            store.in_child.append(decisions.after_fork)
 
     # ---- the life of a store ----
 
@@ -107,6 +157,8 @@ class Engine(Lists):
         Calls under way end as they began; later ones raise StoreError `closed`.
         """
         self._store.close()
+        if self._decisions is not None:
+            self._decisions.close()
 
     def __enter__(self) -> Engine:
         return self
@@ -581,6 +633,10 @@ class Engine(Lists):
     def _refuse_option(name: str, value: object, *options: str) -> None:
         if value not in options:
             raise RequestError(f"{name} is {' or '.join(map(quote, options))}")
+
+
+class _LoggedEngine(LoggedChecks, Engine):
+    """An engine whose own checks are logged."""
 
 
 def _refuse_attribution(actor: object, reason: object) -> None:

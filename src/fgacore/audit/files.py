@@ -138,7 +138,7 @@ class Block(NamedTuple):
     segment: int
     hash: bytes
     first: int  # sequence of its first decision
-    count: int  # decisions in it
+    decisions: int  # records of them in it
     time: int
     payload: bytes
     signature: bytes | None
@@ -146,7 +146,7 @@ class Block(NamedTuple):
     @property
     def next(self) -> int:
         """The sequence after its last decision, as far as its head says."""
-        return self.first + self.count
+        return self.first + self.decisions
 
 
 @dataclass(slots=True)

@@ -163,12 +163,11 @@ class _Replaying:
         decided, state = each.decided, replay.state
         if decided.revision < state.revision:
             return self._codes_before(each)
+        self._clock.instant = decided.instant  # not before any record that the decision has seen
         if decided.revision > state.revision:
-            self._clock.instant = 0  # engine time goes by the records alone
             if not replay.links(self._links, until=decided.revision) or state.revision != decided.revision:
                 raise StoreError(f"the store's log has no revision {decided.revision}", code="corrupt")
             replay.finish()
-        self._clock.instant = decided.instant
         if decided.instant < state.latest and not state.rewind(decided.instant):
             return self._codes_before(each)
         return self._asked(each, self._chain(each, self._engine), state.newest_model)
@@ -183,13 +182,13 @@ class _Replaying:
     def _codes_before(self, each: Logged) -> bytes:
         """Of a decision that was made before what was reached: in a state of its own."""
         clock = _Clock()
+        clock.instant = each.decided.instant
         replay = empty_replay(self._log, clock, live=True)
         after, before = replay.state.revision, replay.position.hash
         while replay.state.revision < each.decided.revision and (rows := self._log.read(after)):
             replay.links(read_rows(rows, before), until=each.decided.revision)
             after, before = rows[-1].revision, rows[-1].hash
         replay.finish()
-        clock.instant = each.decided.instant
         return self._asked(each, self._made(each, Lists(replay.state)), replay.state.newest_model)
 
     def _chain(self, each: Logged, engine: Lists) -> Chained:

@@ -177,6 +177,6 @@ def _verify_block(block: Block, report: ChainReport, sequence: int, numbers: dic
     except ValueError as error:
         report.problems.append(f"block {report.blocks}: {error}")
         return sequence
-    if (count, first) != (block.count, block.first):
+    if (count, first) != (block.decisions, block.first):
         report.problems.append(f"block {report.blocks} says other decisions than it has")
     return sequence

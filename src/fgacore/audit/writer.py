@@ -214,19 +214,19 @@ class _Chain:
     # ---- the thread, and the end ----
 
     def _run(self) -> None:
-        idle, stop = 0, self._woken
-        while not self._is_closed:
+        idle, woken = 0, self._woken
+        while True:
             time.sleep(LOG_FLUSH_SECONDS)
             with self._lock:
-                if self._is_closed or stop is not self._woken:
+                if self._is_closed:
                     return
                 before = self._hash
                 is_written = self._flush()
                 idle = idle + 1 if is_written and self._hash == before else 0
                 if idle < _IDLE_ROUNDS or not self.ring.sleep():
                     continue
-                stop.clear()
-            stop.wait()
+                woken.clear()
+            woken.wait()
             idle = 0
 
     def close(self) -> None:

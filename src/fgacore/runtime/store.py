@@ -68,6 +68,7 @@ class Store(ABC):
         self.state = state
         self.writer = Writer(state)
         self.ulids = UlidSource()
+        self.in_child: list[Callable[[], None]] = []  # called in a child of fork
         self._begin_process()
         state.compile_by(compile_stored)
         _live.add(self)
@@ -81,6 +82,8 @@ class Store(ABC):
         """In the child: nothing of the parent's threads and locks is used again."""
         self.state.forked()
         self._begin_process()
+        for begin in self.in_child:
+            begin()
 
     # ---- what differs ----
 
