@@ -60,8 +60,8 @@ cdef class Rules:
     cdef uint64_t serial         # of the Control
     cdef ModelPlan model
     cdef uint8_t verdict         # answers every question; 0: none does
-    cdef int64_t expires         # the instant from which on it is over, and the link where
-    cdef uint8_t expires_link
+    cdef int64_t expires         # the instant from which on it is over
+    cdef list ends               # (link, instant) of each end, from the root on
     cdef LayerC* layers
     cdef EntryC* entries
     cdef uint32_t* where_nodes   # NO_NODE: it cannot be evaluated

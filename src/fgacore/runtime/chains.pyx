@@ -71,28 +71,38 @@ cdef class Rules:
         free(self.where_nodes)
 
 
-cdef tuple control_verdict(Chained chain, object control, list chains):
-    """The code byte that answers everything as things stand, or 0; and the first link at which the chain ends, with the instant."""
-    cdef int64_t expires = NEVER
-    cdef Py_ssize_t i, link = len(chain.principals) - 1
+cdef list ends_of(Chained chain, list chains):
+    """(link, instant) of each end of a chain, from the root on."""
+    cdef list ends = [(i, each.expires) for i, each in enumerate(chains) if each is not None and each.expires is not None]
     if chain._expires is not None:
-        expires = chain._expires
-    for i, delegated in enumerate(chains):
-        if delegated is not None and delegated.expires is not None and delegated.expires <= expires:
-            expires, link = delegated.expires, i
+        ends.append((len(chain.principals) - 1, chain._expires))
+    return ends
+
+
+cdef uint8_t expired(Rules rules, int64_t instant) except 255:
+    """The code byte of a chain that is over at an instant: of the first link that is."""
+    for link, end in rules.ends:
+        if instant >= end:
+            return code_of(EXPIRED, link)
+    raise InternalError("a chain that is over without an end")
+
+
+cdef uint8_t control_verdict(Chained chain, object control, list chains) except 255:
+    """The code byte that answers everything as things stand, or 0."""
+    cdef Py_ssize_t i
     for i, delegated in enumerate(chains):
         if chain._delegations[i] is not None and (delegated is None or delegated.to != chain.principals[i] or delegated.by != chain.principals[i - 1]):
-            return code_of(DELEGATION_NOT_FOUND, i), expires, link
+            return code_of(DELEGATION_NOT_FOUND, i)
         if delegated is not None and delegated.revoked:
-            return code_of(DELEGATION_REVOKED, i), expires, link
+            return code_of(DELEGATION_REVOKED, i)
     for i, principal in enumerate(chain.principals):
         if principal in control.suspensions:
-            return code_of(SUSPENDED, i), expires, link
+            return code_of(SUSPENDED, i)
     if chain._unrecorded:
         for i, principal in enumerate(chain.principals[1:], start=1):
             if principal.partition(":")[0] in control.require_delegation:
-                return code_of(DELEGATION_REQUIRED, i), expires, link
-    return 0, expires, link
+                return code_of(DELEGATION_REQUIRED, i)
+    return 0
 
 
 cdef list layers_of(Chained chain, object control, list chains):
@@ -129,7 +139,9 @@ cdef Rules rules_make(Chained chain, ModelPlan model):
     rules.texts = []
     if chain._controlled:
         chains = [None if id is None else control.delegations.get(id) for id in chain._delegations]
-        rules.verdict, rules.expires, rules.expires_link = control_verdict(chain, control, chains)
+        rules.verdict = control_verdict(chain, control, chains)
+        rules.ends = ends_of(chain, chains)
+        rules.expires = min([end for _, end in rules.ends], default=NEVER)
         layers = [(code, link, [read_entry(text) for text in texts]) for code, link, texts in layers_of(chain, control, chains)]
     rules.layer_count = len(layers)
     rules.entry_count = sum(len(entries) for _, _, entries in layers)
@@ -266,6 +278,8 @@ cdef class Chained:
             for name in given:
                 if not isinstance(name, str) or str.__str__(name) not in self._keys:
                     raise RequestError(f"the session takes no context {quote(name)}: it was not named when it was made", code="context_refused")
+                if self._state.bound is not None and str.__str__(name) in self._state.bound:
+                    raise RequestError(f"the store binds {quote(name)} to its clock: no call gives it", code="context_refused")
         given = {str.__str__(name) if isinstance(name, str) else name: value for name, value in given.items()}
         if self._context is not None:
             given.update(self._context)
@@ -368,7 +382,7 @@ cdef class Chained:
             held.append(rules)
         code = rules.verdict
         if code == 0 and instant >= rules.expires:
-            code = code_of(EXPIRED, rules.expires_link)
+            code = expired(rules, instant)
         if code == 0 and rules.layer_count:
             code = <uint8_t>self.admit(rules, version, node, text, <uint32_t>length, id, whole, instant)
         if code == 0:
@@ -521,7 +535,7 @@ cdef class Chained:
         cdef dict failed = {}
         cdef list errs
         if verdict == 0 and instant >= rules.expires:
-            verdict = code_of(EXPIRED, rules.expires_link)
+            verdict = expired(rules, instant)
         memset(codes + first, verdict, count)
         if verdict:
             return 0

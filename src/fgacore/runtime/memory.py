@@ -79,6 +79,7 @@ class MemoryStore(Store):
         self.refuse_writes()
         with self.state.lock:
             self._refuse_import()
+            self.state.moment()
             made = make()
             if made is not None:
                 self._keep(kind, actor, reason, made[0])

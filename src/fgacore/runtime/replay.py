@@ -237,8 +237,12 @@ def joined(payloads: list[Any]) -> Any:
     return max(payload[0] for payload in payloads), names, deletes, writes, grants
 
 
-def snapshot_replay(log: Log, snapshot: Snapshot, clock: Callable[[], Any] | None, like: State | None = None) -> Replay:
-    """At a snapshot. like: a state of the same generation whose models are taken over; it must not be older than the snapshot."""
+def snapshot_replay(
+    log: Log, snapshot: Snapshot, clock: Callable[[], Any] | None, like: State | None = None, *, instant: int | None = None
+) -> Replay:
+    """At a snapshot. like: a state of the same generation whose models are taken over; it must not be older than the snapshot. instant: engine time is
+    not later than that, though the snapshot was written later; nothing has expired in between.
+    """
     meta = snapshot.meta
     try:
         position = Position(meta["hash"], meta["time"], meta["generation"])
@@ -254,7 +258,7 @@ def snapshot_replay(log: Log, snapshot: Snapshot, clock: Callable[[], Any] | Non
         else:
             state.take_models(like)
         state.begin_control(Control.loaded(meta["control"]))
-        state.reach_instant(meta["instant"])
+        state.reach_instant(meta["instant"] if instant is None else min(meta["instant"], instant))
         state.set_expired(meta["expired"], meta["expired_last"])
         if len(snapshot.sections["grants"]):
             replay.finish()

@@ -473,7 +473,7 @@ def _load_at(
                 continue  # what has expired since is not in it
             if verify:
                 snapshot.verify()
-            replay = snapshot_replay(log, snapshot, clock)
+            replay = snapshot_replay(log, snapshot, clock, instant=instant)
         except StoreError as error:
             if not path.exists():  # another process has removed it since
                 continue
