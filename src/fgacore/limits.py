@@ -58,7 +58,7 @@ CHECK_WORK_MAX = 50_000_000  # tuples looked at for one question, so that one qu
 # Agents.
 CHAIN_PRINCIPALS_MAX = 16  # from the root to the asking agent; a denial's code and its link share a byte
 SCOPE_ENTRIES_MAX = 1_000  # of one scope or boundary: each question reads them all
-LOG_RING_BYTES = 8 << 20  # of decisions on their way to the disk: some 100,000 single ones, or a million in batches
+LOG_RING_BYTES = 32 << 20  # of decisions on their way to the disk, two halves: each some 250,000 single ones, or three million in batches
 LOG_FLUSH_SECONDS = 0.05  # between two writes of what has gathered: what a crash loses, at most
 LOG_SEGMENT_BYTES = 64 << 20  # of one file of decisions, about
 TASK_BYTES_MAX = 1_024  # of a delegation's task: it is in its record, and in each session's of the decision log

@@ -38,10 +38,12 @@ __all__ = [
     "Block",
     "Chain",
     "Decided",
+    "Opened",
     "block_bytes",
     "chains",
     "end_record",
     "genesis",
+    "opened",
     "private_key",
     "public_key",
     "read_chain",
@@ -239,13 +241,25 @@ def _blocks(chain: Chain, file: Any, segment: int, before: bytes, *, is_last: bo
 
 
 class Decided(NamedTuple):
-    """A record of decisions, as arrays. codes: a byte for each, with the link (formats.py DECISION_CODES)."""
+    """A record of decisions: its head, and where the rest lies."""
 
     sequence: int
     revision: int
     instant: int
     session: int
     context: int
+    count: int
+    type: int  # of all, where it is uniform; with the relation
+    relation: int
+    is_uniform: bool
+    payload: bytes
+    start: int
+    end: int
+
+
+class Opened(NamedTuple):
+    """What lies in a record of decisions. codes: a byte for each, with the link (formats.py DECISION_CODES)."""
+
     types: np.ndarray[Any, np.dtype[np.uint16]]
     relations: np.ndarray[Any, np.dtype[np.uint16]]
     ids: np.ndarray[Any, np.dtype[np.uint32]]
@@ -284,32 +298,31 @@ def _decided(payload: bytes, at: int, end: int, flags: int, sequence: int) -> De
     if end - at < DECIDED_HEAD.size:
         raise ValueError("a record is cut off")
     revision, instant, session, context, count, type, relation = DECIDED_HEAD.unpack_from(payload, at)
-    at += DECIDED_HEAD.size
     uniform = bool(flags & DECISION_FLAG_UNIFORM)
-    if end - at < (4 if uniform else 8) * count + (count + 7) // 8:
+    at += DECIDED_HEAD.size
+    if count == 0 or end - at < (4 if uniform else 8) * count + (count + 7) // 8:
         raise ValueError("a record is cut off")
-    if uniform:
-        types, relations = np.full(count, type, np.uint16), np.full(count, relation, np.uint16)
+    return Decided(sequence, revision, instant, session, context, count, type, relation, uniform, payload, at, end)
+
+
+def opened(decided: Decided) -> Opened:
+    """What lies in a record. ValueError where its bytes are none."""
+    payload, at, end, count = decided.payload, decided.start, decided.end, decided.count
+    if decided.is_uniform:
+        types, relations = np.full(count, decided.type, np.uint16), np.full(count, decided.relation, np.uint16)
     else:
         pairs = np.frombuffer(payload, "<u2", 2 * count, at).reshape(count, 2)
         types, relations = np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])
         at += 4 * count
     ids = np.frombuffer(payload, "<u4", count, at)
     at += 4 * count
-    if count == 1:
-        codes = np.zeros(1, np.uint8)
-        if not payload[at] & 1:
-            codes[0] = payload[at + 1]
-        at += 1
-        denied = int(codes[0] != 0)
-    else:
-        bits = np.unpackbits(np.frombuffer(payload, np.uint8, (count + 7) // 8, at), count=count, bitorder="little")
-        at += (count + 7) // 8
-        denied = count - int(bits.sum())
-        if end - at < denied:
-            raise ValueError("a record is cut off")
-        codes = np.zeros(count, np.uint8)
-        codes[bits == 0] = np.frombuffer(payload, np.uint8, denied, at)
+    bits = np.unpackbits(np.frombuffer(payload, np.uint8, (count + 7) // 8, at), count=count, bitorder="little")
+    at += (count + 7) // 8
+    denied = count - int(bits.sum())
+    if end - at < denied:
+        raise ValueError("a record is cut off")
+    codes = np.zeros(count, np.uint8)
+    codes[bits == 0] = np.frombuffer(payload, np.uint8, denied, at)
     at += denied
     texts = []
     for _ in range(int((ids == _NONE).sum())):
@@ -319,7 +332,7 @@ def _decided(payload: bytes, at: int, end: int, flags: int, sequence: int) -> De
             raise ValueError("a record is cut off")
         texts.append(payload[at : at + length].decode())
         at += length
-    return Decided(sequence, revision, instant, session, context, types, relations, ids, codes, texts)
+    return Opened(types, relations, ids, codes, texts)
 
 
 assert SEGMENT_HEAD.size == 8 + 4 + 4 + STORE_ID_BYTES + 32 + 4 + 4 + HASH_BYTES

@@ -104,28 +104,25 @@ class _Replaying:
     def run(self, directory: Path, progress: Callable[[int], None] | None) -> Replayed:
         count, told = 0, 0
         streams = [_in_order(logged(chain, self._log.store_id)) for chain in chains(directory)]
-        for each in heapq.merge(*streams, key=_moment):
+        for each in heapq.merge(*streams, key=_moment) if len(streams) > 1 else itertools.chain(*streams):
             self._one(each)
-            count += len(each.decided.ids)
+            count += each.decided.count
             if progress is not None and count - told >= 10_000:
                 progress(count)
                 told = count
         return self._done
 
     def _one(self, each: Logged) -> None:
-        decided, count = each.decided, len(each.decided.ids)
+        count = each.decided.count
         reason = self._apart(each)
         if reason is not None:
             self._done.apart[reason] += count
             return
         try:
-            made = self._codes(each, self._replay)
-        except (FgaError, ValueError, StopIteration) as error:
-            made = None
-            self._differ(each, 0, count, str(error))
-        if made is None:
+            said, made = self._codes(each, self._replay)
+        except (FgaError, ValueError) as error:
+            self._differ(each, 0, count, "", str(error))
             return
-        said = decided.codes.tobytes()
         if said == made:
             self._done.same += count
             return
@@ -135,13 +132,12 @@ class _Replaying:
             elif was == now:
                 self._done.same += 1
             else:
-                self._differ(each, place, 1, _code(now))
+                self._differ(each, place, 1, _code(was), _code(now))
 
-    def _differ(self, each: Logged, place: int, count: int, now: str) -> None:
+    def _differ(self, each: Logged, place: int, count: int, was: str, now: str) -> None:
         self._done.different += count
         if len(self._done.differences) < _DIFFERENCES_MAX:
             decided = each.decided
-            was = _code(int(decided.codes[place])) if len(decided.codes) else ""
             self._done.differences.append(Difference(each.chain, decided.sequence, place, decided.revision, was, now))
 
     def _apart(self, each: Logged) -> str | None:
@@ -158,8 +154,8 @@ class _Replaying:
                 return "context_not_kept"
         return None
 
-    def _codes(self, each: Logged, replay: Replay) -> bytes:
-        """The code bytes as they come out now."""
+    def _codes(self, each: Logged, replay: Replay) -> tuple[bytes, bytes]:
+        """The code bytes as they were logged, and as they come out now."""
         decided, state = each.decided, replay.state
         if decided.revision < state.revision:
             return self._codes_before(each)
@@ -172,14 +168,15 @@ class _Replaying:
             return self._codes_before(each)
         return self._asked(each, self._chain(each, self._engine), state.newest_model)
 
-    def _asked(self, each: Logged, chain: Chained, model: Any) -> bytes:
+    def _asked(self, each: Logged, chain: Chained, model: Any) -> tuple[bytes, bytes]:
         decided = each.decided
         if model is None or model.model_id != each.session["model"]:
             raise StoreError("another model was the newest then", code="corrupt")
         context = None if each.context is None else each.context["context"]
-        return chain.codes(decided.types, decided.relations, decided.ids, decided.texts, context)
+        uniform = (decided.type, decided.relation) if decided.is_uniform else None
+        return chain.codes(decided.payload, decided.start, decided.end, decided.count, uniform, context)
 
-    def _codes_before(self, each: Logged) -> bytes:
+    def _codes_before(self, each: Logged) -> tuple[bytes, bytes]:
         """Of a decision that was made before what was reached: in a state of its own."""
         clock = _Clock()
         clock.instant = each.decided.instant

@@ -13,7 +13,7 @@ from fgacore.formats import DECISION_CODES
 from fgacore.runtime.clock import moment_of
 from fgacore.runtime.state import State
 
-from .files import Chain, Decided, chains, read_chain, records
+from .files import Chain, Decided, chains, opened, read_chain, records
 
 __all__ = ["Filter", "LoggedDecision", "Store", "logged", "read"]
 
@@ -139,14 +139,12 @@ def read(directory: Path, store: Store, wanted: Filter | None = None) -> Iterato
 def _told(each: Logged, store: Store) -> Iterator[LoggedDecision]:
     symbols, names = store._state.symbols, store._state.newest.names
     types, relations = list(symbols.types), list(symbols.relations)
-    decided, session = each.decided, each.session
+    decided, session, whole = each.decided, each.session, opened(each.decided)
     same = names.generation == session["generation"]
-    texts = iter(decided.texts)
+    texts = iter(whole.texts)
     principals = tuple(session["principals"])
     time = moment_of(decided.instant)
-    for type, relation, id, code in zip(
-        decided.types.tolist(), decided.relations.tolist(), decided.ids.tolist(), decided.codes.tolist(), strict=True
-    ):
+    for type, relation, id, code in zip(whole.types.tolist(), whole.relations.tolist(), whole.ids.tolist(), whole.codes.tolist(), strict=True):
         known = next(texts) if id == _NONE else names.text(type, id) if same else None
         said, link = _CODES.get(code & 15, "unknown"), code >> 4
         denied = code != 0 and said != "log_failed"

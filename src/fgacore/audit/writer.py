@@ -82,10 +82,12 @@ class _Chain:
         self._begin()
         self.ring.on_wake(self.wake)
         self.ring.on_sync(self.flush)
+        self.ring.on_hurry(self._press)
 
     def _begin(self) -> None:
         self._lock = threading.RLock()
         self._woken = threading.Event()
+        self._pressed = threading.Event()
         self._thread: threading.Thread | None = None
         self._is_closed = False
         self._name = ""  # none yet
@@ -112,6 +114,10 @@ class _Chain:
                 self._thread = threading.Thread(target=self._run, name="fgacore-decisions", daemon=True)
                 self._thread.start()
             self._woken.set()
+
+    def _press(self) -> None:
+        """Do not wait for the next round: there is much to write."""
+        self._pressed.set()
 
     def _open_chain(self) -> None:
         name = UlidSource().make()
@@ -216,7 +222,8 @@ class _Chain:
     def _run(self) -> None:
         idle, woken = 0, self._woken
         while True:
-            time.sleep(LOG_FLUSH_SECONDS)
+            self._pressed.wait(LOG_FLUSH_SECONDS)
+            self._pressed.clear()
             with self._lock:
                 if self._is_closed:
                     return

@@ -1,8 +1,6 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-import numpy
-
 from fgacore.errors import FgaError
 from fgacore.results import BatchResult, Decision
 from fgacore.runtime.decisions import DecisionRing
@@ -99,10 +97,5 @@ class Chained:
     @staticmethod
     def described(engine: Lists, described: dict[str, Any]) -> Chained: ...
     def codes(
-        self,
-        types: numpy.ndarray[Any, numpy.dtype[numpy.uint16]],
-        relations: numpy.ndarray[Any, numpy.dtype[numpy.uint16]],
-        ids: numpy.ndarray[Any, numpy.dtype[numpy.uint32]],
-        texts: list[str],
-        context: dict[str, Any] | None = None,
-    ) -> bytes: ...
+        self, payload: bytes, start: int, end: int, count: int, uniform: tuple[int, int] | None, context: dict[str, Any] | None = None
+    ) -> tuple[bytes, bytes]: ...

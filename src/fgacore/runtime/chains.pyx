@@ -3,7 +3,7 @@
 from cpython.ref cimport PyObject
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcmp, memset
+from libc.string cimport memcmp, memcpy, memset
 
 from collections.abc import Mapping
 
@@ -237,7 +237,7 @@ cdef inline bint entry_is(const BatchC* batch, Py_ssize_t i, const EntryC* entry
 cdef class Chained:
     """What a session inherits: its questions."""
 
-    def __init__(
+    def __cinit__(
             self, Lists engine not None, DecisionRing ring not None, tuple principals not None, tuple holds not None, tuple delegations not None,
             tuple scopes not None, expires=None, task=None, dict context=None, frozenset keys=frozenset(), bint unrecorded=False,
             bint controlled=True, bint apart=False):
@@ -994,27 +994,37 @@ cdef class Chained:
         except (KeyError, TypeError, InternalError) as error:
             raise ValueError("no session is described") from error
 
-    def codes(self, types, relations, ids, list texts not None, context=None):
-        """The code byte of each question at the newest version of the engine and its clock's instant. types, relations: symbols of the store, uint16;
-        ids: uint32; texts: the object's name for each id that is NONE, in order. ValueError for what the model does not have.
+    def codes(self, bytes payload not None, Py_ssize_t start, Py_ssize_t end, Py_ssize_t count, tuple uniform, context=None):
+        """The code bytes of a record of decisions as they were logged, and as they come out at the newest version of the engine and its clock's instant.
+
+        The record's rest lies in payload[start:end], docs/format.md; uniform: type and relation of all of them, or None. ValueError where the bytes are
+        none, or name what the model does not have.
         """
         cdef BatchC batch
         cdef Checker checker
         cdef Rules rules
-        cdef Py_ssize_t i, j, count = len(ids), length = 0
-        cdef uint16_t[::1] type = types
-        cdef uint16_t[::1] relation = relations
-        cdef const uint32_t[::1] id = ids
-        cdef bytearray out = bytearray(count)
-        cdef uint8_t[::1] codes = out
+        cdef Py_ssize_t i, j
+        cdef const char* data = <const char*>payload
+        cdef Py_ssize_t types = start, ids, bits, denied, texts
+        cdef uint16_t type = 0, relation = 0, length
+        cdef bytearray was = bytearray(count), out = bytearray(count)
+        cdef uint8_t* logged = <uint8_t*><char*>was
+        cdef uint8_t* codes = <uint8_t*><char*>out
         cdef dict errors = {}
         cdef int64_t instant
-        if len(types) != count or len(relations) != count:
-            raise ValueError("as many types and relations as ids")
-        if count == 0:
-            return b""
-        context = self.merged(context)
-        remaining = iter(texts)
+        if uniform is not None:
+            type, relation = uniform
+        ids = start if uniform is not None else start + 4 * count
+        bits = ids + 4 * count
+        denied = bits + (count + 7) // 8
+        if count < 1 or start < 0 or denied > end or end > len(payload):
+            raise ValueError("a record is cut off")
+        texts = denied
+        for i in range(count):
+            texts += not (<uint8_t>data[bits + (i >> 3)] >> (i & 7)) & 1
+        if texts > end:
+            raise ValueError("a record is cut off")
+        whole = self.merged(context)
         instant = self._writer.tick(False) if self._state.ticking else 0
         memset(&batch, 0, sizeof(batch))
         checker = self._state.take()
@@ -1023,27 +1033,35 @@ cdef class Chained:
             checker.version = self._state.version
             if instant == 0:
                 instant = self._state.now()
-            if context is not None or rules.model.conditions is not None:
-                self._state.prepare(checker, rules.model, context, instant)
+            if whole is not None or rules.model.conditions is not None:
+                self._state.prepare(checker, rules.model, whole, instant)
             batch_open(&batch, count)
             for i in range(count):
-                batch.nodes[i] = rules.model.node_find(type[i], relation[i])
+                if not (<uint8_t>data[bits + (i >> 3)] >> (i & 7)) & 1:
+                    logged[i] = <uint8_t>data[denied]
+                    denied += 1
+                if uniform is None:
+                    memcpy(&type, data + types + 4 * i, 2)
+                    memcpy(&relation, data + types + 4 * i + 2, 2)
+                batch.nodes[i] = rules.model.node_find(type, relation)
                 if batch.nodes[i] == NO_NODE:
                     raise ValueError("the model has no such relation")
-                batch.ids[i] = id[i]
+                memcpy(&batch.ids[i], data + ids + 4 * i, 4)
                 batch.texts[i], batch.lengths[i] = NULL, 0
-                if id[i] == NONE:
-                    text = next(remaining, None)
-                    if text is None:
-                        raise ValueError("no text for an unknown object")
-                    batch.texts[i] = text_of(text, &length, "object")
-                    batch.lengths[i] = <uint32_t>length
+                if batch.ids[i] == NONE:
+                    if texts + 2 > end:
+                        raise ValueError("a record is cut off")
+                    memcpy(&length, data + texts, 2)
+                    texts += 2 + length
+                    if texts > end:
+                        raise ValueError("a record is cut off")
+                    batch.texts[i], batch.lengths[i] = data + texts - length, length
             i = 0
             while i < count:
                 j = count if not rules.where_subjects else min(count, i + WHERE_ITEMS)
-                self.evaluate(checker, rules, &batch, &codes[0], i, j, instant, errors)
+                self.evaluate(checker, rules, &batch, codes, i, j, instant, errors)
                 i = j
-            return bytes(out)
+            return bytes(was), bytes(out)
         finally:
             self._state.give(checker)
             free(batch.texts)

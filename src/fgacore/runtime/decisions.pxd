@@ -2,7 +2,8 @@
 
 Everything happens under the GIL. Two halves: one is filled, the other is being written; `take` turns them round. A record is there whole or not at all, and
 its bytes are those of the file (docs/format.md). A decision that finds no room, or a log that fails, is refused: its sequence number is used up
-all the same, so the gap shows. `put` allocates nothing and calls no Python, but to wake the writer.
+all the same, so the gap shows. `put` allocates nothing and calls no Python, but to wake the writer, or to press it.
+A half that is full is waited for, for as long as writes lie apart, and once: then decisions are refused until something was written.
 """
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
@@ -27,18 +28,22 @@ cdef class DecisionRing:
     cdef bint is_failed          # it could not be, the last time
     cdef bint is_refused         # the log is gone for good
     cdef bint is_asleep          # nobody writes until woken
+    cdef bint is_hurried         # it was said that there is much to write
+    cdef bint is_stuck           # room was waited for in vain: nothing waits again until something was written
     cdef size_t half             # bytes of one
     cdef uint8_t* counter        # where the sequence is kept beside, or NULL
     cdef object counted          # what holds that memory
     cdef object wake
     cdef object flush
+    cdef object hurry
     cdef uint32_t session_count
     cdef uint32_t context_count
     cdef dict contexts           # number by digest
     cdef char* room(self, size_t size) noexcept
     cdef bint rouse(self) noexcept
+    cdef bint press(self) noexcept
+    cdef bint wait_room(self, size_t size) noexcept
     cdef uint32_t note(self, int kind, uint32_t number, bytes data) except? 0xFFFFFFFFU
-    cdef bint begin(self) noexcept
     cdef char* head(
         self, size_t size, uint8_t flags, uint32_t session, uint32_t context, int64_t instant, uint64_t revision, uint32_t count, uint16_t type,
         uint16_t relation) noexcept

@@ -13,11 +13,15 @@ import msgpack
 
 from fgacore.formats import DECISION_FLAG_UNIFORM, DECISION_KINDS
 from fgacore.kernel.sets cimport NONE
+from fgacore.limits import LOG_FLUSH_SECONDS
+from fgacore.runtime.clock cimport clock_monotonic, clock_nap
 
 cdef int KIND_DECISIONS = DECISION_KINDS["decisions"], KIND_SESSION = DECISION_KINDS["session"], KIND_CONTEXT = DECISION_KINDS["context"]
 cdef uint8_t UNIFORM = DECISION_FLAG_UNIFORM
+cdef int64_t FLUSH_NANOSECONDS = round(LOG_FLUSH_SECONDS * 1e9)
 
 cdef enum:
+    NAP_NANOSECONDS = 200000     # between two looks for room
     CONTEXTS_MAX = 65536         # that are known by their digests; then they are kept anew
 
 cdef struct RecordC:             # the head of a record; docs/format.md
@@ -60,10 +64,41 @@ cdef class DecisionRing:
     cdef char* room(self, size_t size) noexcept:
         """Room for a record in the half that is being filled; NULL: there is none, or nothing may be put."""
         cdef HalfC* half = &self.halves[self.filled]
-        if not self.is_open or self.is_failed or self.is_refused or half.used + size > self.half:
+        if not self.is_open or self.is_failed or self.is_refused:
             return NULL
+        if half.used + size > self.half:
+            if not self.wait_room(size):
+                return NULL
+            half = &self.halves[self.filled]
         half.used += size
+        if half.used > self.half // 4 and not self.is_hurried and not self.press():
+            half.used -= size
+            return NULL
         return half.data + half.used - size
+
+    cdef bint press(self) noexcept:
+        """Have what there is written soon."""
+        self.is_hurried = True
+        try:
+            if self.hurry is not None:
+                self.hurry()
+            return True
+        except BaseException:
+            return False
+
+    cdef bint wait_room(self, size_t size) noexcept:
+        """Wait until there is room for a record, at most as long as writes lie apart; False: there is none."""
+        cdef int64_t until
+        if self.is_stuck or size > self.half or self.hurry is None or not self.press():
+            return False
+        until = clock_monotonic() + FLUSH_NANOSECONDS
+        while self.halves[self.filled].used + size > self.half:
+            if self.is_failed or self.is_refused or clock_monotonic() > until:
+                self.is_stuck = True
+                return False
+            with nogil:
+                clock_nap(NAP_NANOSECONDS)
+        return not self.is_failed and not self.is_refused
 
     cdef bint rouse(self) noexcept:
         """Wake whoever writes; False where that failed."""
@@ -76,21 +111,17 @@ cdef class DecisionRing:
             self.is_asleep = True
             return False
 
-    cdef bint begin(self) noexcept:
-        """Use up a sequence number, and see that somebody writes."""
-        self.sequence += 1
-        if self.counter != NULL:
-            memcpy(self.counter, &self.sequence, 8)
-        return not self.is_asleep or self.rouse()
-
     cdef char* head(
             self, size_t size, uint8_t flags, uint32_t session, uint32_t context, int64_t instant, uint64_t revision, uint32_t count, uint16_t type,
             uint16_t relation) noexcept:
-        """The head of a record of decisions; where the rest goes, or NULL."""
+        """The head of a record of decisions; where the rest goes, or NULL. It uses up a sequence number either way."""
         cdef HalfC* half
         cdef RecordC* record
         cdef DecidedC* decided
-        cdef char* at = self.room(size)
+        cdef char* at = self.room(size) if not self.is_asleep or self.rouse() else NULL
+        self.sequence += 1
+        if self.counter != NULL:
+            memcpy(self.counter, &self.sequence, 8)
         if at == NULL:
             return NULL
         record, decided = <RecordC*>at, <DecidedC*>(at + sizeof(RecordC))
@@ -110,8 +141,6 @@ cdef class DecisionRing:
         cdef size_t more = 5 + (code != 0) + (2 + length if id == NONE else 0)
         cdef uint16_t short = <uint16_t>length
         cdef char* at
-        if not self.begin():
-            return False
         at = self.head(sizeof(RecordC) + sizeof(DecidedC) + (more + 7 & ~<size_t>7), UNIFORM, session, context, instant, revision, 1, type, relation)
         if at == NULL:
             return False
@@ -138,8 +167,6 @@ cdef class DecisionRing:
         cdef char* at
         cdef char* end
         cdef uint8_t* bits
-        if not self.begin():
-            return False
         for i in range(count):
             others += types[i] != types[0] or relations[i] != relations[0]
         for i in range(count):
@@ -261,6 +288,7 @@ cdef class DecisionRing:
             if self.halves[self.filled].used == 0:
                 return b"", 0, self.sequence, self.sequence
             self.is_taken = True
+            self.is_hurried = False
             self.filled ^= 1
         half = &self.halves[self.filled ^ 1]
         first = half.first if half.count else self.sequence
@@ -270,6 +298,8 @@ cdef class DecisionRing:
         """What was taken is on the disk, or is not: then nothing more is kept until it is."""
         cdef HalfC* half = &self.halves[self.filled ^ 1]
         self.is_failed = not kept
+        if kept:
+            self.is_stuck = False
         if kept and self.is_taken:
             half.used = half.count = 0
             self.is_taken = False
@@ -286,6 +316,10 @@ cdef class DecisionRing:
     def on_wake(self, call):
         """What wakes the one who writes."""
         self.wake = call
+
+    def on_hurry(self, call):
+        """What is called as there is much to write, and nobody should wait for the next round."""
+        self.hurry = call
 
     def on_sync(self, call):
         """What writes all there is, and returns whether it did."""
@@ -317,7 +351,7 @@ cdef class DecisionRing:
         for i in range(2):
             self.halves[i].used = self.halves[i].count = 0
         self.filled = 0
-        self.is_taken = self.is_failed = self.is_refused = False
+        self.is_taken = self.is_failed = self.is_refused = self.is_hurried = self.is_stuck = False
         self.is_asleep = True
         self.epoch += 1
         self.sequence = 0

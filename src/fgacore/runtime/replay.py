@@ -240,8 +240,8 @@ def joined(payloads: list[Any]) -> Any:
 def snapshot_replay(
     log: Log, snapshot: Snapshot, clock: Callable[[], Any] | None, like: State | None = None, *, instant: int | None = None
 ) -> Replay:
-    """At a snapshot. like: a state of the same generation whose models are taken over; it must not be older than the snapshot. instant: engine time is
-    not later than that, though the snapshot was written later; nothing has expired in between.
+    """At a snapshot. like: a state of the same generation whose models are taken over; it must not be older than the snapshot. instant: engine time
+    is not later than that, though the snapshot was written later; nothing has expired in between.
     """
     meta = snapshot.meta
     try:
