@@ -248,7 +248,7 @@ class Decided(NamedTuple):
     instant: int
     session: int
     context: int
-    count: int
+    items: int  # decisions in it
     type: int  # of all, where it is uniform; with the relation
     relation: int
     is_uniform: bool
@@ -307,7 +307,7 @@ def _decided(payload: bytes, at: int, end: int, flags: int, sequence: int) -> De
 
 def opened(decided: Decided) -> Opened:
     """What lies in a record. ValueError where its bytes are none."""
-    payload, at, end, count = decided.payload, decided.start, decided.end, decided.count
+    payload, at, end, count = decided.payload, decided.start, decided.end, decided.items
     if decided.is_uniform:
         types, relations = np.full(count, decided.type, np.uint16), np.full(count, decided.relation, np.uint16)
     else:

@@ -106,14 +106,14 @@ class _Replaying:
         streams = [_in_order(logged(chain, self._log.store_id)) for chain in chains(directory)]
         for each in heapq.merge(*streams, key=_moment) if len(streams) > 1 else itertools.chain(*streams):
             self._one(each)
-            count += each.decided.count
+            count += each.decided.items
             if progress is not None and count - told >= 10_000:
                 progress(count)
                 told = count
         return self._done
 
     def _one(self, each: Logged) -> None:
-        count = each.decided.count
+        count = each.decided.items
         reason = self._apart(each)
         if reason is not None:
             self._done.apart[reason] += count
@@ -174,7 +174,7 @@ class _Replaying:
             raise StoreError("another model was the newest then", code="corrupt")
         context = None if each.context is None else each.context["context"]
         uniform = (decided.type, decided.relation) if decided.is_uniform else None
-        return chain.codes(decided.payload, decided.start, decided.end, decided.count, uniform, context)
+        return chain.codes(decided.payload, decided.start, decided.end, decided.items, uniform, context)
 
     def _codes_before(self, each: Logged) -> tuple[bytes, bytes]:
         """Of a decision that was made before what was reached: in a state of its own."""

@@ -167,7 +167,7 @@ def _verify_block(block: Block, report: ChainReport, sequence: int, numbers: dic
                 if number > sequence:
                     report.missing.append((sequence, number))
                 sequence = number + 1
-                report.decisions += value.count
+                report.decisions += value.items
                 if value.session > numbers["session"] or value.context > numbers["context"]:
                     raise ValueError("a decision of a session or context that is not there")
             else:
