@@ -63,17 +63,17 @@ cdef class DecisionRing:
 
     cdef char* room(self, size_t size) noexcept:
         """Room for a record in the half that is being filled; NULL: there is none, or nothing may be put."""
-        cdef HalfC* half = &self.halves[self.filled]
-        if not self.is_open or self.is_failed or self.is_refused:
+        cdef HalfC* half
+        if not self.is_open:
             return NULL
-        if half.used + size > self.half:
-            if not self.wait_room(size):
-                return NULL
-            half = &self.halves[self.filled]
+        if self.halves[self.filled].used + size > self.half // 4 and not self.is_hurried and not self.press():
+            return NULL
+        if self.halves[self.filled].used + size > self.half and not self.wait_room(size):
+            return NULL
+        if self.is_failed or self.is_refused:
+            return NULL
+        half = &self.halves[self.filled]     # from here to the end of the record nothing else runs: no Python, and the GIL is held
         half.used += size
-        if half.used > self.half // 4 and not self.is_hurried and not self.press():
-            half.used -= size
-            return NULL
         return half.data + half.used - size
 
     cdef bint press(self) noexcept:
