@@ -96,22 +96,29 @@ class Control:
     boundaries: dict[str, tuple[str, ...]] = field(default_factory=dict)
     required: frozenset[str] = frozenset()
     clocks: frozenset[str] = frozenset()  # parameters that are bound to the clock
+    gone: dict[str, Recorded] = field(default_factory=dict)  # delegations that were over, and that a compaction dropped
 
     def copy(self) -> Control:
-        return Control(dict(self.delegations), set(self.suspended), dict(self.boundaries), self.required, self.clocks)
+        return Control(dict(self.delegations), set(self.suspended), dict(self.boundaries), self.required, self.clocks, dict(self.gone))
+
+    def known(self, id: str) -> Recorded:
+        return self.delegations.get(id) or self.gone[id]
 
     def chain(self, id: str) -> list[Recorded]:
         """The delegations that this one hangs on, the root's first, itself last."""
-        links = [self.delegations[id]]
+        links = [self.known(id)]
         while (parent := links[0].parent) is not None:
-            links.insert(0, self.delegations[parent])
+            links.insert(0, self.known(parent))
         return links
 
     def is_active(self, id: str, at: int) -> bool:
         """Neither it nor one above it is revoked or over, and no principal of its chain is suspended."""
         chain = self.chain(id)
-        over = any(link.revoked or (link.expires_at is not None and at >= link.expires_at) for link in chain)
-        return not over and not self.suspended & {chain[0].by, *(link.to for link in chain)}
+        return not self.is_over(id, at) and not self.suspended & {chain[0].by, *(link.to for link in chain)}
+
+    def is_over(self, id: str, at: int) -> bool:
+        """It, or one above it, is revoked, expired or gone: for good."""
+        return any(link.id in self.gone or link.revoked or (link.expires_at is not None and at >= link.expires_at) for link in self.chain(id))
 
 
 @dataclass(frozen=True)
@@ -176,6 +183,8 @@ class SessionOracle:
         """What the session may; the first reason against it, in the order in which denials have their code."""
         surroundings = self.surroundings(session, context)
         links = self.links(session)
+        if session.delegation in self.control.gone:
+            return Verdict("delegation_not_found", frozenset(link.principal for link in links))
         for code, at_fault in (
             ("delegation_revoked", lambda link: link.revoked),
             ("suspended", lambda link: link.principal in self.control.suspended),
