@@ -81,6 +81,7 @@ class Sessions:
         self.open: list[Opened] = []
         self.followed: list[Opened] = []  # the same sessions, made by the follower
         self.moments: dict[int, Moment] = {}
+        self.skewed: set[int] = set()
         self.history: list[str] = []
         self.met: Counter[str] = Counter()  # codes of the decisions that were compared
         self._oracle: Oracle | None = None
@@ -289,6 +290,12 @@ class Sessions:
     def merge(self) -> None:
         self.history.append("merge")
         self.engine.merge()
+        self._snapped()
+
+    def _snapped(self) -> None:
+        revision = self.engine.revision
+        if revision in self.moments and self.moments[revision].now != self.now:
+            self.skewed.add(revision)
 
     def sweep(self) -> None:
         self.history.append("sweep")
@@ -313,6 +320,7 @@ class Sessions:
         if self.folder is None:
             return
         self.history.append("reopen")
+        self._snapped()
         self.engine.close()
         if self.follower is not None:
             self.follower.close()
@@ -428,6 +436,24 @@ class Sessions:
         if found:
             self.put(list(found.values()))
 
+    def any_grant(self, source: Choices) -> None:
+        """One relation of one object, to everyone in a chain whose kind may have it directly: chance alone seldom gives all of them the same."""
+        if not self.open:
+            return
+        type_name, relation = pick(source, _relations(self.model))
+        name, writes = f"{type_name}:{pick(source, IDS)}", []
+        restrictions = self.model.types[type_name].relations[relation].restrictions
+        for principal in pick(source, self.open).session.principals:
+            fitting = [found for found in restrictions if (found.type, found.relation, found.wildcard) == (principal.partition(":")[0], None, False)]
+            if fitting:
+                plain = [found for found in fitting if found.condition is None]
+                condition = pick(source, plain or fitting).condition
+                kinds = self.model.conditions[condition].parameters if condition else {}
+                own = {key: pick(source, EXAMPLES[kind.type, kind.member]) for key, kind in kinds.items() if source.below(2)}
+                writes.append(Stored(principal, relation, name, condition, own or None, pick(source, INSTANTS)))
+        if writes:
+            self.put(list({stored.key: stored for stored in writes}.values()))
+
     def any_delete(self, source: Choices) -> None:
         deletes = some(source, list(self.live()), 1 + source.below(3))
         if deletes:
@@ -441,7 +467,7 @@ class Sessions:
     def any_scope(self, source: Choices) -> tuple[str, ...]:
         """Nothing, everything, or some entries of any kind, mostly broad."""
         kind = source.below(10)
-        if kind == 9:
+        if kind == 9 and source.below(2):
             return ()
         relations = _relations(self.model)
         every = [f"{relation} {name}:*" for name, relation in relations]
@@ -473,7 +499,7 @@ class Sessions:
         return f"not {text}" if exception else text
 
     def any_suspension(self, source: Choices) -> None:
-        if self.control.suspended and source.below(3) < 2:
+        if self.control.suspended and (len(self.control.suspended) > 1 or source.below(3) < 2):
             self.resume(pick(source, sorted(self.control.suspended)))
         else:
             self.suspend(self.any_principal(source))
@@ -561,13 +587,15 @@ class Sessions:
 
     def any_setting(self, source: Choices) -> None:
         if source.below(2):
-            self.configure(required=frozenset(some(source, list(self.model.types), source.below(3))))
+            types = sorted({str(item.asking.subject).partition(":")[0] for item in self.open if item.asking.on_behalf_of} & self.model.types.keys())
+            self.configure(required=frozenset(some(source, types or list(self.model.types), source.below(3))))
         else:
             has = any(CLOCKED in condition.parameters for condition in self.model.conditions.values())
             self.configure(clocks=frozenset({CLOCKED}) if has and source.below(3) else frozenset())
 
     def any_move(self, source: Choices) -> None:
-        self.move(self.clock + pick(source, (*STEPS, -3)) * SECOND)
+        """By seconds for the most part, now and then by so much that most of what ends is over."""
+        self.move(self.clock + pick(source, (*STEPS[:6], -3, *STEPS)) * SECOND)
 
     def any_question(self, source: Choices) -> None:
         """Of all that are open, by one engine or the other."""
@@ -575,7 +603,7 @@ class Sessions:
         self.ask(make_context(source, self.model), _questions(self.model), by_follower=by_follower)
 
     def any_past(self, source: Choices) -> None:
-        moments = {revision: moment for revision, moment in self.moments.items() if moment.models}
+        moments = {revision: moment for revision, moment in self.moments.items() if moment.models and revision not in self.skewed}
         if moments:
             revision = pick(source, sorted(moments, reverse=True))
             model = self.models[moments[revision].models - 1]
@@ -589,7 +617,7 @@ class Sessions:
             self.followed = [item for item in self.followed if item.asking != gone.asking]
 
     def any_step(self, source: Choices) -> None:
-        kind = source.below(46)
+        kind = source.below(56)
         steps: tuple[tuple[int, Callable[[Choices], None]], ...] = (
             (10, self.any_question),
             (14, self.any_write),
@@ -611,13 +639,14 @@ class Sessions:
             (44, lambda _: self.compact()),
             (45, lambda _: self.reopen()),
             (46, lambda _: self.follow()),
+            (56, self.any_grant),
         )
         next(work for bound, work in steps if kind < bound)(source)
         self.forget(source)
 
     def _lasting(self, source: Choices) -> tuple[int | None, int | None]:
         """Seconds, and the instant at which it is over."""
-        seconds = pick(source, (None, None, 2, 5, 20, 60 * 60))
+        seconds = pick(source, (None, None, None, 5, 20, 2 * 60 * 60))
         return seconds, None if seconds is None else self.now + seconds * SECOND
 
     def _keys(self, own: Mapping[str, Any] | None) -> tuple[str, ...]:
