@@ -5,10 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from fgacore import FgaError
+from fgacore import FgaError, Tuple
 
-__all__ = ["ASSIGNED", "EVERYTHING", "MODEL", "allowed", "chain_of", "code_of", "denied", "grants", "nothing"]
+__all__ = [
+    "ANNE",
+    "ASSIGNED",
+    "EVERYTHING",
+    "HELPER",
+    "LAST",
+    "MODEL",
+    "NEVER",
+    "SUPPORT",
+    "allowed",
+    "chain_of",
+    "code_of",
+    "conditioned",
+    "delegated",
+    "denied",
+    "grants",
+    "nothing",
+]
 
+ANNE, SUPPORT, HELPER, LAST = "user:anne", "agent:support", "agent:helper", "agent:last"
+NEVER = "01ARZ3NDEKTSV4RRFFQ69G5FAV"  # an id that is well formed, and of no delegation
 MODEL = """
 model
   schema 1.1
@@ -47,6 +66,20 @@ def grants(*subjects: str) -> list[tuple[str, str, str]]:
     """Everything that a session is asked about, for each of these."""
     found = [(subject, "assignee", name) for subject in subjects for name in ASSIGNED]
     return found + [(subject, "can_read", name) for subject in subjects for name in ("note:1", "payment:1")]
+
+
+def delegated(engine: Any, **options: Any) -> Any:
+    """A session of anne's delegation to the support agent."""
+    return engine.session(engine.delegate(**{"by": ANNE, "to": SUPPORT, "scope": list(EVERYTHING)} | options))
+
+
+def conditioned(engine: Any) -> None:
+    """Ticket 20 is read until an instant, ticket 21 while x is small; by anne and the agent alike."""
+    until_ = {"until": "1970-01-01T00:20:00Z"}
+    for subject in (ANNE, SUPPORT):
+        engine.write(
+            [Tuple(subject, "reader", "ticket:20", condition="fresh", context=until_), Tuple(subject, "reader", "ticket:21", condition="small")]
+        )
 
 
 def chain_of(engine: Any, *principals: str, scope: Iterable[str] = EVERYTHING, **options: Any) -> list[str]:
