@@ -169,6 +169,7 @@ class _Link:
     within: tuple[Entry, ...] | None = None  # what the session before it was narrowed to
     expires_at: int | None = None
     revoked: bool = False
+    gone: bool = False
 
 
 @dataclass(frozen=True)
@@ -183,10 +184,10 @@ class SessionOracle:
         """What the session may; the first reason against it, in the order in which denials have their code."""
         surroundings = self.surroundings(session, context)
         links = self.links(session)
-        if session.delegation in self.control.gone:
-            return Verdict("delegation_not_found", frozenset(link.principal for link in links))
+        for link in links:  # one reason, of two codes
+            if link.gone or link.revoked:
+                return Verdict("delegation_not_found" if link.gone else "delegation_revoked", frozenset({link.principal}))
         for code, at_fault in (
-            ("delegation_revoked", lambda link: link.revoked),
             ("suspended", lambda link: link.principal in self.control.suspended),
             ("delegation_required", lambda link: self._unrecorded(session) and link is links[-1]),
             ("expired", lambda link: link.expires_at is not None and self.at >= link.expires_at),
@@ -212,7 +213,9 @@ class SessionOracle:
             for record in chain:
                 within = None if record.within is None else entries_of(record.within)
                 scopes = (entries_of(record.scope),)
-                links.append(_Link(record.to, record.authority == "both", scopes, within, record.expires_at, record.revoked))
+                links.append(
+                    _Link(record.to, record.authority == "both", scopes, within, record.expires_at, record.revoked, record.id in self.control.gone)
+                )
             ends = [end for end in (links[-1].expires_at, session.expires_at) if end is not None]
             links[-1] = replace(links[-1], scopes=links[-1].scopes + own, expires_at=min(ends, default=None))
             return links

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from attack.sessions.desk import (
     EVERYTHING,
     HELPER,
     LAST,
+    MODEL,
     SUPPORT,
     allowed,
     code_of,
@@ -23,7 +26,7 @@ from attack.sessions.desk import (
     grants,
     nothing,
 )
-from attack.worlds import START, Clock, refusal
+from attack.worlds import START, Clock, at, refusal
 from faults import tasks
 from faults.peer import Peer, until
 from fgacore import StoreError
