@@ -571,3 +571,58 @@ def fork_and_snapshot(tell: Tell, path: str) -> list[str]:
         if ask(engine) != before:
             faults.append("the parent answers otherwise than before")
         return faults
+
+
+# Sessions of agents
+
+
+def session_decides(tell: Tell, delegation: str, relation: str, name: str) -> str:
+    """The code of a decision by a session of the open engine that is made for it."""
+    engine: Any = _open["engine"]
+    return str(engine.session(delegation).decide(relation, name).code)
+
+
+def fork_with_session(tell: Tell, path: str, by: str, to: str, scope: Sequence[str]) -> list[str]:
+    """What a session says that was made before a fork: by the parent, by the child, then by both after the parent suspended the agent."""
+    engine: Any = fgacore.open(path)
+    session = engine.session(engine.delegate(by=by, to=to, scope=list(scope)))
+    codes = [session.decide("can_read", "ticket:1").code]
+    to_child, to_parent = os.pipe(), os.pipe()
+    child = os.fork()
+    if child == 0:
+        code = "failed"
+        try:
+            os.write(to_parent[1], str(session.decide("can_read", "ticket:1").code).ljust(32).encode())
+            engine.wait_for(int(os.read(to_child[0], 32)), timeout=20)
+            code = str(session.decide("can_read", "ticket:1").code)
+        finally:
+            os.write(to_parent[1], code.ljust(32).encode())
+            os._exit(0)
+    codes.append(os.read(to_parent[0], 32).decode().strip())
+    os.write(to_child[1], str(engine.suspend(to)).ljust(32).encode())
+    codes.append(session.decide("can_read", "ticket:1").code)
+    codes.append(os.read(to_parent[0], 32).decode().strip())
+    os.waitpid(child, 0)
+    engine.close()
+    return codes
+
+
+def session_by_hand(tell: Tell, how: str) -> list[str]:
+    """What the doors of a session say that was not made by an engine; an error is nothing."""
+    kind: Any = fgacore.Session
+    makers: dict[str, Any] = {
+        "call": kind,
+        "new": lambda: kind.__new__(kind),
+        "subclass": type("Own", (kind,), {"__init__": lambda self: None}),
+        "base": lambda: kind.__mro__[1].__new__(kind.__mro__[1]),
+    }
+    doors: dict[str, tuple[Any, ...]] = {"check": ("r", "doc:1"), "decide": ("r", "doc:1"), "check_objects": ("r", ["doc:1"])}
+    doors |= {"filter_objects": ("r", ["doc:1"]), "batch_check": ([("r", "doc:1")],), "list_objects": ("r", "doc")}
+    doors |= {"list_relations": ("doc:1",), "reach": (), "delegate": ()}
+    said: list[str] = []
+    for name, arguments in doors.items():
+        try:
+            said.append(f"{name}: {getattr(makers[how](), name)(*arguments)}")
+        except (TypeError, AttributeError, fgacore.FgaError):
+            continue
+    return said
