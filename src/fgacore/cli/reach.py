@@ -1,5 +1,5 @@
-"""`fgacore reach`: all that a subject holds, in a store file or a store, and what has been lent to it; or with `--to` all that hold one relation on any
-object of a type.
+"""`fgacore reach`: all that a subject holds, in a store file or a store, and what has been lent to it; or with `--to` all that hold one relation on
+any object of a type.
 """
 
 from __future__ import annotations
