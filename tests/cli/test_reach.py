@@ -264,7 +264,7 @@ def test_each_active_delegation_is_labelled_by_its_chain_with_what_it_reaches(de
         (anne, ["user:anne", "agent:support"]),
         (below, ["user:bob", "agent:front", "agent:support"]),
     ]
-    reached = {(row["type"], row["relation"]): row["definite"] for row in told["lent"][1]["relations"]}
+    reached = {(row["type"], row["relation"]): row["definite"] for row in told["lent"][1]["reach"]["relations"]}
     assert reached["ticket", "can_read"] == ["ticket:bob-2"]
     assert told["beyond"] == [{"type": "payment", "relation": "can_read", "objects": ["payment:1"]}]
 

@@ -71,7 +71,7 @@ def reach(
     with _open(Path(places[-1]), allow_external_files) if is_file else open_stored(store, read_only=True) as engine:
         if target is None:
             found = engine.reach(places[0], context=context)
-            click.echo(_json(found.to_dict())) if as_json else _print_reach(found, shown, is_file)
+            click.echo(_json(found.to_dict())) if as_json else _print_reach(found, shown, None if is_file else engine.delegations(to=places[0]))
             return
         words = target.split()
         if len(words) != 2:
@@ -110,7 +110,7 @@ def _holders(engine: fgacore.Engine, relation: str, type: str, context: Mapping[
                 yield found
 
 
-def _print_reach(found: fgacore.Reach, shown: int, is_file: bool) -> None:
+def _print_reach(found: fgacore.Reach, shown: int, delegations: list[fgacore.Delegation] | None) -> None:
     console = _console()
     rows, empty = _held(found, shown)
     console.print(f"{plain(found.subject)} at revision {found.revision}, {found.instant:%Y-%m-%d %H:%M:%S} UTC\n")
@@ -118,13 +118,14 @@ def _print_reach(found: fgacore.Reach, shown: int, is_file: bool) -> None:
     if empty:
         console.print(f"\nOn nothing: {empty} more {'relation' if empty == 1 else 'relations'} that its kind could hold.")
     _print_beyond(console, found, shown)
-    for delegation, chain, lent in found.lent:
-        rows, _ = _held(lent, shown)
-        console.print(f"\nLent, {' > '.join(map(plain, chain))}, {_terms(delegation)}:\n")
+    terms = {each.id: _terms(each) for each in delegations or ()}
+    for lent in found.lent:
+        rows, _ = _held(lent.reach, shown)
+        console.print(f"\nLent, {' > '.join(map(plain, lent.chain))}, {terms.get(lent.delegation, f'by {lent.delegation}')}:\n")
         console.print(rows if rows.row_count else "It reaches nothing.")
-    if found.unbounded and not is_file:  # a file has no sessions
+    if found.unbounded and delegations is not None:  # a file has no sessions
         console.print("\nUnbounded: it may act for anyone, by sessions of which there is no record. `require_delegation` refuses them.")
-    if not found.complete or not all(lent.complete for _, _, lent in found.lent):
+    if not found.complete or not all(lent.reach.complete for lent in found.lent):
         console.print("\nConditional: it hangs on a context that was not given, or on a condition that failed; --context gives one.")
 
 
