@@ -17,7 +17,8 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import count
+from functools import partial
+from itertools import count, cycle, islice
 from pathlib import Path
 from time import monotonic, perf_counter
 from typing import Any
@@ -114,65 +115,63 @@ def beside(ours: float, theirs: float, must: Must | None = None) -> Row:
 
 
 def measure_sessions(lent: Lent, rounds: int = ROUNDS) -> Rows:
-    """A hot check and batches of one session beside the same asked of the engine for each of its principals; and what the log has of it."""
+    """A hot check and batches of one session beside the same asked of the engine for each of its principals; and what the log has of it.
+
+    Each also of what is allowed alone: there everybody is asked to the end.
+    """
     rows: Rows = {}
-    name = lent.name
+    name, relation, root, agent = lent.name, lent.relation, lent.root, lent.agent
     with (
         stored(lent) as directory,
         fgacore.open(directory, read_only=True) as engine,
         fgacore.open(directory, read_only=True, decision_log="off") as mute,
     ):
-        session, silent = session_of(engine, lent), session_of(mute, lent)
-        alone = engine.session(lent.agent)
-        where = session_of(engine, lent, [*lent.scope[:2], f"{lent.scope[2]} where {lent.relation} {lent.root}"])
+        session, silent, alone = session_of(engine, lent), session_of(mute, lent), engine.session(agent)
+        where = session_of(engine, lent, [f"{lent.scope[0]} where {relation} {root}", *lent.scope[1:]])  # what the person must hold anyway
         for each in (session, silent, where):
             verify(engine, each, lent)
-
-        root, agent, check = lent.root, lent.agent, engine.check
-        agents = [both[1] for both in lent.held]
+        check = engine.check
 
         def both_checked(pairs: list[tuple[str, str]]) -> list[bool]:
-            return [(check(root, relation, object), check(agent, relation, object))[1] for relation, object in pairs]
+            return [check(root, relation, object) is None or check(agent, relation, object) for relation, object in pairs]  # neither is ever None
+
+        def agent_checked(pairs: list[tuple[str, str]]) -> list[bool]:
+            return [check(agent, relation, object) for relation, object in pairs]
 
         def one_by_one(asked: Callable[[str, str], bool]) -> Callable[[Any], list[bool]]:
             return lambda pairs: [asked(relation, object) for relation, object in pairs]
 
-        singles = [
-            Kept(one_by_one(session.check), lent.answers, f"{name}: session.check"),
-            Kept(both_checked, agents, f"{name}: two checks"),
-            Kept(one_by_one(silent.check), lent.answers, f"{name}: session.check without a log"),
-            Kept(one_by_one(where.check), lent.answers, f"{name}: session.check with a where"),
-            Kept(one_by_one(alone.check), agents, f"{name}: an autonomous session"),
-            Kept(lambda pairs: [check(agent, relation, object) for relation, object in pairs], agents, f"{name}: a check"),
-        ]
-        ours, two, unlogged, with_where, autonomous, one = timed_in_turn([(run, lent.pairs) for run in singles], rounds, len(lent.pairs))
-        rows[f"{name}: a check, two principals, three entries"] = beside(ours, two, CHECKED)
-        rows[f"{name}: a check, one entry with a `where`"] = beside(with_where, two)
-        rows[f"{name}: a check without a log"] = beside(unlogged, two)
-        rows[f"{name}: a check of an autonomous session"] = beside(autonomous, one)
+        mixed = list(zip(lent.pairs, lent.answers, [both[1] for both in lent.held], strict=True))
+        for told, asked in (("", mixed), (", all allowed", [each for each in mixed if each[1]])):
+            pairs, right, agents = [each[0] for each in asked], [each[1] for each in asked], [each[2] for each in asked]
+            runs = [
+                Kept(one_by_one(session.check), right, f"{name}: session.check"),
+                Kept(both_checked, agents, f"{name}: two checks"),
+                Kept(one_by_one(where.check), right, f"{name}: session.check with a where"),
+                Kept(one_by_one(alone.check), agents, f"{name}: an autonomous session"),
+                Kept(agent_checked, agents, f"{name}: a check"),
+            ]
+            ours, two, with_where, autonomous, one = timed_in_turn([(run, pairs) for run in runs], rounds, len(pairs))
+            rows[f"{name}: a check{told}"] = beside(ours, two, CHECKED)
+            rows[f"{name}: a check{told}, one entry with a `where`"] = beside(with_where, two)
+            rows[f"{name}: a check{told}, the agent in its own name"] = beside(autonomous, one)
 
         size = len(lent.objects)
-        rows |= _batches(
-            f"{name}: batch of {size} objects",
-            [
-                (Kept(lambda objects, s=s: s.check_objects(lent.relation, objects), lent.object_answers, name), lent.objects)
-                for s in (session, silent)
-            ],
-            [
-                (
-                    Kept(lambda objects, s=s: engine.check_objects(s, lent.relation, objects), [both[at] for both in lent.object_held], name),
-                    lent.objects,
-                )
-                for at, s in enumerate((root, agent))
-            ],
-            rounds,
-        )
-        rows |= _batches(
-            f"{name}: batch of {len(lent.pairs)} pairs",
-            [(Kept(s.batch_check, lent.answers, name), lent.pairs) for s in (session, silent)],
-            [(Kept(engine.batch_check, [both[at] for both in lent.held], name), lent.questions(s)) for at, s in enumerate((root, agent))],
-            rounds,
-        )
+        objects = list(zip(lent.objects, lent.object_answers, lent.object_held, strict=True))
+        allowed = list(islice(cycle(each for each in objects if each[1]), size))
+        for told, chosen in (("", objects), (", all allowed", allowed)):
+            names, right, held = [each[0] for each in chosen], [each[1] for each in chosen], [each[2] for each in chosen]
+            ours = [(Kept(partial(each.check_objects, relation), right, name), names) for each in (session, silent)]
+            theirs = [
+                (Kept(partial(engine.check_objects, subject, relation), [both[at] for both in held], name), names)
+                for at, subject in enumerate((root, agent))
+            ]
+            rows |= _batches(f"{name}: batch of {size} objects{told}", ours, theirs, rounds)
+        ours = [(Kept(each.batch_check, lent.answers, name), lent.pairs) for each in (session, silent)]
+        theirs = [
+            (Kept(engine.batch_check, [both[at] for both in lent.held], name), lent.questions(subject)) for at, subject in enumerate((root, agent))
+        ]
+        rows |= _batches(f"{name}: batch of {len(lent.pairs)} pairs", ours, theirs, rounds)
     return rows
 
 
@@ -191,7 +190,7 @@ def measure_made(lent: Lent, rounds: int = ROUNDS, session_count: int = SESSIONS
     with stored(lent) as directory, fgacore.open(directory) as engine:
         id = engine.delegate(by=lent.root, to=lent.agent, scope=lent.scope, expires_in=LASTS, task="benchmark")
         types = [name.partition(":")[0] for name in (lent.root, lent.agent)]
-        mapping = {"subject": f"{types[0]}:{{sub}}", "actor": f"{types[1]}:{{sub}}", "scopes": {"all": lent.scope}}
+        mapping = fgacore.ClaimsMapping(subject=f"{types[0]}:{{sub}}", actor=f"{types[1]}:{{sub}}", scopes={"all": lent.scope})
         claims = {"sub": lent.root.partition(":")[2], "act": {"sub": lent.agent.partition(":")[2]}, "scope": "openid all"}
         made: dict[str, Callable[[], fgacore.Session]] = {
             "by no record": lambda: session_of(engine, lent),
@@ -211,10 +210,7 @@ def measure_made(lent: Lent, rounds: int = ROUNDS, session_count: int = SESSIONS
             raise WrongAnswer("the first decision of a session is wrong")
         with quiet():
             times = in_turn(runs, rounds, session_count)
-    rows = {
-        f"a session made, {name}": make_row(time / 1e3, "us", must=MADE if name != "by claims" else None)
-        for name, time in zip(made, times, strict=False)
-    }
+    rows = {f"a session made, {name}": make_row(time / 1e3, "us", must=MADE) for name, time in zip(made, times, strict=False)}
     rows["a session made, by no record, and its first decision"] = make_row(times[-1] / 1e3, "us")
     return rows
 

@@ -80,18 +80,21 @@ def test_an_answer_that_changes_while_it_is_timed_is_seen() -> None:
 def test_sessions_are_measured_beside_the_checks_they_take(desk: Lent) -> None:
     rows = agents.measure_sessions(desk, rounds=1)
     assert {name: row["must"] for name, row in rows.items() if "must" in row} == {
-        "helpdesk: a check, two principals, three entries": "<= 1.5",
+        "helpdesk: a check": "<= 1.5",
+        "helpdesk: a check, all allowed": "<= 1.5",
         "helpdesk: batch of 40 objects": "<= 1.3",
         "helpdesk: batch of 40 objects, the log alone": "<= 0.15",
+        "helpdesk: batch of 40 objects, all allowed": "<= 1.3",
+        "helpdesk: batch of 40 objects, all allowed, the log alone": "<= 0.15",
         "helpdesk: batch of 40 pairs": "<= 1.3",
         "helpdesk: batch of 40 pairs, the log alone": "<= 0.15",
     }
-    assert len(rows) == 8
+    assert len(rows) == 12
 
 
 def test_sessions_are_made_in_each_way(desk: Lent) -> None:
     rows = agents.measure_made(desk, rounds=1, session_count=3)
-    assert [row.get("must") for row in rows.values()] == ["<= 20", "<= 20", None, None]
+    assert [row.get("must") for row in rows.values()] == ["<= 20", "<= 20", "<= 20", None]
     assert all(row["value"] > 0 for row in rows.values())
 
 
