@@ -1,8 +1,8 @@
-"""Everything in turn, as `make bench` does it: scenarios and sweeps, the comparison, conditions, lists, threads and writes, a large store on disk,
-then one summary and its plots.
+"""Everything in turn, as `make bench` does it: scenarios and sweeps, the comparison, conditions, lists, sessions, threads and writes, a large store
+on disk, then one summary and its plots.
 
     python -m benchmarks [--named] [--openfga URL] [--tuples-max 1000000] [--size 1000000]
-                         [--only scenarios,sweeps,compare,conditions,lists,threads,scale]
+                         [--only scenarios,sweeps,compare,conditions,lists,agents,threads,scale]
 
 Each part is a process of its own, so that none inherits another's memory. Results go to benchmarks/results/.
 """
@@ -16,7 +16,7 @@ import sys
 
 from .machine import RESULTS, ROOT
 
-PARTS = ("scenarios", "sweeps", "compare", "conditions", "lists", "threads", "scale")
+PARTS = ("scenarios", "sweeps", "compare", "conditions", "lists", "agents", "threads", "scale")
 
 
 def main() -> None:
@@ -37,7 +37,7 @@ def main() -> None:
             run("pytest", "-q", "-p", "no:cacheprovider", "--benchmark-quiet", *engines, *own)
     only = ["--named"] * options.named
     more = {"compare": engines, "conditions": only, "lists": only, "scale": ["--size", options.size]}
-    for part in ("compare", "conditions", "lists", "threads", "scale"):
+    for part in ("compare", "conditions", "lists", "agents", "threads", "scale"):
         if part in options.only:
             run(f"benchmarks.{part}", "--json", str(RESULTS / f"{part}.json"), *more.get(part, ()))
     run("benchmarks.report")

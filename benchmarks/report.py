@@ -2,9 +2,9 @@
 
     python -m benchmarks.report [--results DIR] [--reference] [--docs docs/performance.md]
 
-Reads scenarios.json, sweeps.json, compare.json, conditions.json, lists.json, threads.json and scale.json of the results, as far as they are there,
-and writes summary.json beside them. `--reference` also puts it where the repository keeps one such file, from which the plots of the documentation
-are drawn. `--docs` writes the tables between the markers `<!-- measured: NAME -->` and `<!-- end -->` of a page, and nothing else of it.
+Reads scenarios.json, sweeps.json, compare.json, conditions.json, lists.json, agents.json, threads.json and scale.json of the results, as far as they
+are there, and writes summary.json beside them. `--reference` also puts it where the repository keeps one such file, from which the plots of the
+documentation are drawn. `--docs` writes the tables between the markers `<!-- measured: NAME -->` and `<!-- end -->` of a page, nothing else of it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def rank(name: str) -> tuple[int, str]:
 def collect(results: Path) -> Summary:
     """One summary of what the folder holds. Times are nanoseconds a check, rounded to tenths."""
     summary: Summary = {}
-    for name in ("scale", "conditions", "lists", "threads", "compare", "scenarios", "sweeps"):  # the last one's facts stand
+    for name in ("scale", "agents", "conditions", "lists", "threads", "compare", "scenarios", "sweeps"):  # the last one's facts stand
         path = results / f"{name}.json"
         if not path.exists():
             continue
@@ -58,7 +58,7 @@ def collect(results: Path) -> Summary:
         if name in ("scenarios", "sweeps"):
             summary |= {part: value for part, value in _benchmarks(found["benchmarks"]).items() if value}
         else:
-            parts = ("compare", "named", "conditions", "lists", "threads", "writes", "scale")
+            parts = ("compare", "named", "conditions", "lists", "agents", "threads", "writes", "scale")
             summary |= {key: _rounded(found[key]) for key in parts if key in found}
     return summary
 
@@ -127,6 +127,8 @@ def tables(summary: Summary) -> dict[str, str]:
         made["conditions"] = "\n\n".join(_conditions(group, rows) for group, rows in summary["conditions"].items() if rows)
     if summary.get("lists"):
         made["lists"] = "\n\n".join(_lists(group, rows) for group, rows in summary["lists"].items() if rows)
+    if summary.get("agents"):
+        made["agents"] = _table(["session", "measured", "must", ""], [_agents(name, row) for name, row in summary["agents"].items()])
     if "scale" in summary:
         made["scale"] = _scale(summary["scale"])
     if "threads" in summary:
@@ -195,6 +197,11 @@ def _lists(group: str, rows: dict[str, dict[str, Any]]) -> str:
         item = f"{row['item_ns']:.1f}" if "item_ns" in row else ""
         made.append([name, _number(row["us"]), _number(row["beside"]), f"{row['x']:,.2f}", item, must])
     return _table(head, made)
+
+
+def _agents(name: str, row: dict[str, Any]) -> list[str]:
+    must = f"{row['must']}: {'held' if row['holds'] else 'not held'}" if "must" in row else ""
+    return [name, f"{amount(row['value'])} {row['unit']}", must, row["told"]]
 
 
 def _scale(found: dict[str, Any]) -> str:

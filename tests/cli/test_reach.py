@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+import fgacore
 from fgacore.cli import main
 
 STORE = """\
@@ -178,6 +179,116 @@ def test_a_fault_of_the_file_has_its_place(text: str, message: str, tmp_path: Pa
     result = invoke("user:anne", path)
     assert result.exit_code == 2
     assert re.search(message, result.output), result.output
+
+
+# ---- a store, and what has been lent ----
+
+DESK = """
+model
+  schema 1.1
+type user
+type agent
+type ticket
+  relations
+    define assignee: [user, agent]
+    define can_read: assignee
+type payment
+  relations
+    define reader: [user, agent]
+    define can_read: reader
+"""
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Path:
+    """A store in which two people lend the agent something, one of them through another agent, and the graph grants it too much."""
+    with fgacore.open(tmp_path / "desk") as engine:
+        engine.write_model(DESK)
+        engine.write([
+            *((f"user:{user}", "assignee", f"ticket:{user}-{number}") for user in ("anne", "bob") for number in (1, 2)),
+            ("agent:support", "assignee", "ticket:own"),
+            ("agent:support", "assignee", "ticket:anne-1"),
+            ("agent:support", "reader", "payment:1"),
+        ])  # fmt: skip
+        engine.boundary("agent", "not can_read payment:*")
+    return tmp_path / "desk"
+
+
+def lines(output: str, after: str) -> list[str]:
+    """What is printed after a line that begins so, up to the next empty line but one."""
+    found = output[output.index(f"\n{after}") + 1 :].split("\n\n")
+    return found[0].splitlines() + (found[1].splitlines() if len(found) > 1 else [])
+
+
+def test_a_store_is_named_by_an_option_or_the_environment(desk: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    by_option = invoke("agent:support", "--store", desk)
+    assert by_option.exit_code == 0, by_option.output
+    assert ["ticket", "can_read", "2", "ticket:anne-1, ticket:own"] in rows(by_option.output)
+    assert ["agent:support", "1", "ticket:own"] not in rows(by_option.output)
+    assert ["agent:support", "2", "ticket:anne-1, ticket:own"] in rows(invoke("--to", "can_read ticket", "--store", desk).output)
+    monkeypatch.setenv("FGACORE_STORE", str(desk))
+    assert ["ticket", "can_read", "2", "ticket:anne-1, ticket:own"] in rows(invoke("agent:support").output)
+    assert ["doc", "owner", "4", "doc:1, doc:2, doc:3 and 1 more"] in rows(invoke("user:anne", store).output)  # a file is what was meant
+
+
+def test_a_file_and_a_store_at_once_are_a_wrong_use(desk: Path, store: Path) -> None:
+    for arguments in (("user:anne", store, "--store", desk), ("--store", desk), ("--to", "can_read ticket", store, "--store", desk)):
+        result = invoke(*arguments)
+        assert result.exit_code == 2
+        assert "Usage:" in result.output
+
+
+def test_what_is_granted_beyond_the_boundary_is_told_apart(desk: Path) -> None:
+    output = invoke("agent:support", "--store", desk).output
+    assert ["payment", "can_read", "1", "payment:1"] in rows("\n".join(lines(output, "Beyond its boundary: ")))
+    assert "Beyond" not in invoke("user:anne", "--store", desk).output
+
+
+def test_each_active_delegation_is_labelled_by_its_chain_with_what_it_reaches(desk: Path) -> None:
+    with fgacore.open(desk) as engine:
+        anne = engine.delegate(by="user:anne", to="agent:support", scope=["can_read ticket:*"], expires_in=900, task="refund-4711")
+        bob = engine.delegate(by="user:bob", to="agent:front", scope=["can_read ticket:*"], authority="lent", redelegations=1)
+        below = engine.session(bob).delegate(to="agent:support", scope=["can_read ticket:bob-2"], authority="lent")
+        gone = engine.delegate(by="user:bob", to="agent:support", scope=["can_read ticket:*"])
+        engine.revoke(gone)
+    output = invoke("agent:support", "--store", desk).output
+    first = lines(output, "Lent, user:anne > agent:support, ")
+    assert re.search(rf"by {anne} for refund-4711, until \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC:", first[0])
+    assert ["ticket", "can_read", "1", "ticket:anne-1"] in rows("\n".join(first))
+    second = lines(output, "Lent, user:bob > agent:front > agent:support, ")
+    assert f"by {below}, until it is revoked:" in second[0]
+    assert ["ticket", "can_read", "1", "ticket:bob-2"] in rows("\n".join(second))
+    assert gone not in output
+    told = json.loads(invoke("agent:support", "--store", desk, "--json").output)
+    assert [(each["delegation"], each["chain"]) for each in told["lent"]] == [
+        (anne, ["user:anne", "agent:support"]),
+        (below, ["user:bob", "agent:front", "agent:support"]),
+    ]
+    reached = {(row["type"], row["relation"]): row["definite"] for row in told["lent"][1]["reach"]["relations"]}
+    assert reached["ticket", "can_read"] == ["ticket:bob-2"]
+    assert told["beyond"] == [{"type": "payment", "relation": "can_read", "objects": ["payment:1"]}]
+
+
+def test_unbounded_is_said_until_a_record_is_required(desk: Path) -> None:
+    said = "Unbounded: it may act for anyone"
+    assert said in invoke("agent:support", "--store", desk).output
+    assert json.loads(invoke("agent:support", "--store", desk, "--json").output)["unbounded"] is True
+    with fgacore.open(desk) as engine:
+        engine.configure(require_delegation=["agent"])
+    assert said not in invoke("agent:support", "--store", desk).output
+    assert json.loads(invoke("agent:support", "--store", desk, "--json").output)["unbounded"] is False
+
+
+def test_a_file_has_no_sessions_to_be_unbounded(store: Path) -> None:
+    assert "Unbounded" not in invoke("robot:r", store).output
+
+
+def test_a_task_cannot_steer_the_terminal(desk: Path) -> None:
+    with fgacore.open(desk) as engine:
+        engine.delegate(by="user:anne", to="agent:support", scope=["can_read ticket:*"], task="[red]\x1b[31m\nrefund")
+    output = invoke("agent:support", "--store", desk).output
+    assert "\x1b" not in output
+    assert "[red]\\x1b[31m\\nrefund" in output
 
 
 def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:

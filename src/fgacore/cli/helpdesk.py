@@ -16,12 +16,20 @@ from fgacore.tuples import Triple, Tuple
 
 __all__ = [
     "AGENT",
+    "BOUNDARY",
     "DECISIONS",
     "GRANT",
     "GRANT_DECISIONS",
+    "LENT",
+    "LOOP",
+    "LOOP_TICKETS",
+    "MISTAKES",
+    "PERSON",
     "REACH",
+    "SESSION_DECISIONS",
     "TICKET",
     "Decision",
+    "SessionDecision",
     "generated_questions",
     "generated_tuples",
     "model_text",
@@ -89,6 +97,48 @@ REACH: dict[tuple[str, str], tuple[int, int]] = {
     ("ticket", "can_read"): (2, 3),
     ("ticket", "can_update_status"): (2, 3),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class SessionDecision:
+    """What the agent asks for a person, the code that the story demands, which principal it comes from, and why."""
+
+    relation: str
+    object: str
+    code: str
+    principal: str | None
+    why: str
+
+
+# The founding story. Lena leads the queue, and lends the agent her authority for one refund: generously, and beside grants that should not be there.
+PERSON = "user:lena"
+MISTAKES: list[Triple] = [
+    ("team:leads#member", "billing", "customer:acme"),
+    ("team:first-line#member", "billing", "customer:acme"),  # now the agent may read payments, as far as the tuples go
+    (AGENT, "assignee", "ticket:61000"),  # of a queue that lena does not lead
+]
+BOUNDARY = ("agent", "not can_read_payments customer:*")  # whatever anyone grants, or lends
+LENT = ("can_read ticket:*", "can_update_status ticket:47291", "can_read note:*", "can_read_payments customer:*")
+SESSION_DECISIONS = (
+    SessionDecision("can_read", "ticket:47291", "allowed", None, "assigned to it"),
+    SessionDecision("can_update_status", "ticket:47291", "allowed", None, "assigned to it"),
+    SessionDecision("can_read", "ticket:47292", "allowed", None, "to its team"),
+    SessionDecision("can_update_status", "ticket:47292", "out_of_scope", AGENT, "not lent"),
+    SessionDecision("can_read", "ticket:50110", "not_held", AGENT, "hers, not its"),
+    SessionDecision("can_read", "ticket:61000", "not_held", PERSON, "its, not hers"),
+    SessionDecision("can_read", "note:suspicion", "not_held", AGENT, "internal"),
+    SessionDecision("can_read_payments", "customer:acme", "outside_boundary", AGENT, "for no agent"),
+)
+
+# Its loop: what happens in the middle of it, and what each of its next questions is answered.
+LOOP_TICKETS = ("ticket:47291", "ticket:47292", "ticket:47291")
+LOOP = (
+    ("nothing", "allowed"),
+    ("revoke", "delegation_revoked"),
+    ("delegate", "allowed"),
+    ("suspend", "suspended"),
+    ("resume", "allowed"),
+)
 
 
 def model_text() -> str:

@@ -161,6 +161,8 @@ def _line(item: Tuple) -> str:
 
 def _lines(change: fgacore.Change) -> Iterator[str]:
     yield "  ".join(filter(None, [str(change.revision), _time(change), change.kind, change.model_id, change.actor, change.reason]))
+    if told := {name: value for name, value in change.details.items() if value is not None}:
+        yield f"  {json_text(told)}"
     yield from (f"  + {_line(item)}" for item in change.writes)
     yield from (f"  - {_line(item)}" for item in change.deletes)
 
@@ -173,6 +175,7 @@ def _mapping(change: fgacore.Change) -> dict[str, Any]:
         "actor": change.actor,
         "reason": change.reason,
         "model_id": change.model_id,
+        "details": dict(change.details),
         "written": change.written,
         "deleted": change.deleted,
         "writes": [mapping_of(item) for item in change.writes],
