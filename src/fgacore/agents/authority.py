@@ -38,7 +38,7 @@ __all__ = [
     "until",
 ]
 
-_INSTANT_MAX = 1 << 62
+_INSTANT_MAX = 253_402_300_799_000_000  # the last second of the year 9999: no datetime is later
 
 
 class Holder(Protocol):
@@ -94,12 +94,17 @@ def until(instant: int, seconds: object) -> int | None:
     """The instant that lies so many seconds after another; None: there is no end."""
     if seconds is None:
         return None
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf:
+    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)):
         raise RequestError("expires_in is a number of seconds above 0, or None", code="invalid_delegation")
-    end = instant + round(seconds * 1_000_000)
-    if end >= _INSTANT_MAX:
-        raise RequestError("expires_in is longer than any clock goes", code="invalid_delegation")
-    return end
+    try:
+        span = float.__float__(seconds) if isinstance(seconds, float) else float(int.__index__(seconds))  # of a class of its own it may lie
+    except OverflowError:
+        span = math.inf
+    if not 0 < span < math.inf:
+        raise RequestError("expires_in is a number of seconds above 0, or None", code="invalid_delegation")
+    if span >= (_INSTANT_MAX - instant) / 1_000_000:
+        raise RequestError("expires_in ends after the year 9999", code="invalid_delegation")
+    return instant + max(1, round(span * 1_000_000))
 
 
 def task_of(given: object) -> str | None:

@@ -141,7 +141,8 @@ cdef Rules rules_make(Chained chain, ModelPlan model):
         chains = [None if id is None else control.delegations.get(id) for id in chain._delegations]
         rules.verdict = control_verdict(chain, control, chains)
         rules.ends = ends_of(chain, chains)
-        rules.expires = min([end for _, end in rules.ends], default=NEVER)
+        for _, end in rules.ends:
+            rules.expires = min(rules.expires, <int64_t>end)
         layers = [(code, link, [read_entry(text) for text in texts]) for code, link, texts in layers_of(chain, control, chains)]
     rules.layer_count = len(layers)
     rules.entry_count = sum(len(entries) for _, _, entries in layers)
