@@ -130,11 +130,12 @@ def _verify_chain(
     if report.torn and report.is_ended:
         report.problems.append("there are bytes after its end")
     made = counted(chain)
-    report.lost = None if made is None or report.problems else max(0, made - sequence)
-    if made is not None and made < sequence:
-        report.problems.append(f"its counter says {made} decisions, and it has {sequence}")
-    if report.is_ended and report.lost:
-        report.problems.append(f"it was ended, and {report.lost} decisions are not there")
+    if report.is_ended:
+        report.lost = 0
+    else:  # a counter that is behind was not written when the machine stopped
+        report.lost = None if made is None or made < sequence or report.problems else made - sequence
+    if made is not None and report.is_ended and made > sequence:
+        report.problems.append(f"its counter says {made} decisions, and it was ended with {sequence}")
     return report
 
 
@@ -156,8 +157,14 @@ def _verify_block(block: Block, report: ChainReport, sequence: int, numbers: dic
     try:
         for kind, number, value in records(block.payload):
             report.records += 1
+            if report.is_ended:
+                raise ValueError("it goes on after its end")
             if kind == "end":
-                report.is_ended = True
+                if number < sequence:
+                    raise ValueError("its end comes before decisions that it has")
+                if number > sequence:
+                    report.missing.append((sequence, number))
+                sequence, report.is_ended = number, True
             elif kind == "decisions":
                 if count == 0:
                     first = number
@@ -168,7 +175,7 @@ def _verify_block(block: Block, report: ChainReport, sequence: int, numbers: dic
                     report.missing.append((sequence, number))
                 sequence = number + 1
                 report.decisions += value.items
-                if value.session > numbers["session"] or value.context > numbers["context"]:
+                if not 0 < value.session <= numbers["session"] or value.context > numbers["context"]:
                     raise ValueError("a decision of a session or context that is not there")
             else:
                 if value[0] != numbers[kind] + 1:
