@@ -6,6 +6,7 @@ and its payload, so one hash fixes all that came before. Reading trusts no byte.
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 from collections.abc import Callable, Iterator
@@ -43,6 +44,7 @@ __all__ = [
     "block_bytes",
     "chains",
     "end_record",
+    "existing",
     "genesis",
     "opened",
     "private_key",
@@ -167,8 +169,16 @@ class Chain:
     problem: str | None = None  # where it was changed; nothing after it is read
 
 
+def existing(directory: str | os.PathLike[str]) -> Path:
+    """A directory of decisions that is there: a misspelt path is no log without a decision. StoreError where it is not."""
+    path = Path(directory)
+    if not path.is_dir():
+        raise StoreError(f"there are no decisions in {path}: no such directory", code="store_unavailable")
+    return path
+
+
 def chains(directory: Path) -> list[Chain]:
-    """The chains in a directory, the oldest first. StoreError where it cannot be read."""
+    """The chains in a directory, the oldest first; none where it is not there. StoreError where it cannot be read."""
     try:
         found = [each for each in sorted(directory.iterdir()) if _CHAIN.fullmatch(each.name) and each.is_dir()]
     except FileNotFoundError:

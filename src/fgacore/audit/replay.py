@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -22,7 +23,8 @@ from fgacore.runtime.lists import Lists
 from fgacore.runtime.replay import Link, Replay, empty_replay, read_rows
 from fgacore.store.log import Log
 
-from .files import chains
+from .files import chains, existing
+from .place import StoreName, log_of
 from .show import Logged, logged
 
 __all__ = ["Difference", "Replayed", "replay"]
@@ -47,30 +49,37 @@ class Difference:
 
 @dataclass(slots=True)
 class Replayed:
-    """What became of a log of decisions. same and different count decisions, apart those that cannot be made again, by reason.
-
-    differences tells the first thousand. good: every decision that could be made again came out as it was logged.
+    """What became of a log of decisions. same: how many came out as they were logged; differences: how many did not, of which `examples` tells the
+    first thousand. apart: how many cannot be made again, by reason.
     """
 
     same: int = 0
-    different: int = 0
+    differences: int = 0
     apart: Counter[str] = field(default_factory=Counter)
-    differences: list[Difference] = field(default_factory=list)
+    examples: list[Difference] = field(default_factory=list)
+
+    @property
+    def decisions(self) -> int:
+        """How many there are in all."""
+        return self.same + self.differences + sum(self.apart.values())
 
     @property
     def good(self) -> bool:
-        return self.different == 0
+        """Whether every decision that can be made again came out as it was logged."""
+        return self.differences == 0
 
     def __bool__(self) -> bool:
         return self.good
 
 
-def replay(directory: Path, log: Log, *, progress: Callable[[int], None] | None = None) -> Replayed:
-    """Make every decision of a decision log again, over the log of its store. progress: called with the decisions done so far, now and then.
+def replay(store: StoreName, directory: str | os.PathLike[str] | None = None, *, progress: Callable[[int], None] | None = None) -> Replayed:
+    """Make every decision again that a store's sessions have made, over the store's log. store: its path or URL, or an engine that has it open.
+    directory: where its decisions lie, where that is not the default. progress: called with the number of decisions done so far, now and then.
 
-    Raises StoreError where either was changed: `verify` says what.
+    Raises StoreError where one of the logs was damaged: `fgacore verify` and `fgacore audit verify` say where.
     """
-    return _Replaying(log).run(directory, progress)
+    with log_of(store, directory) as (log, place):
+        return _Replaying(log).run(existing(place) if directory is not None else place, progress)
 
 
 class _Clock:
@@ -135,10 +144,10 @@ class _Replaying:
                 self._differ(each, place, 1, _code(was), _code(now))
 
     def _differ(self, each: Logged, place: int, count: int, was: str, now: str) -> None:
-        self._done.different += count
-        if len(self._done.differences) < _DIFFERENCES_MAX:
+        self._done.differences += count
+        if len(self._done.examples) < _DIFFERENCES_MAX:
             decided = each.decided
-            self._done.differences.append(Difference(each.chain, decided.sequence, place, decided.revision, was, now))
+            self._done.examples.append(Difference(each.chain, decided.sequence, place, decided.revision, was, now))
 
     def _apart(self, each: Logged) -> str | None:
         """Why a decision cannot be made again; None: it can."""

@@ -6,14 +6,14 @@ that was kept elsewhere: a chain cut short, written anew, or taken away whole. B
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from fgacore.errors import FgaError, RequestError, StoreError, quote
 
-from .files import Block, Chain, chains, counted, public_key, read_chain, records
+from .files import Block, Chain, chains, counted, existing, public_key, read_chain, records
 
 __all__ = ["ChainReport", "Verification", "heads", "verify"]
 
@@ -51,17 +51,26 @@ class Verification:
     problems: list[str]
 
     @property
+    def decisions(self) -> int:
+        """How many there are."""
+        return sum(chain.decisions for chain in self.chains)
+
+    @property
     def good(self) -> bool:
+        """Whether nothing was changed."""
         return not self.problems and not any(chain.problems for chain in self.chains)
 
     def __bool__(self) -> bool:
         return self.good
 
 
-def verify(directory: Path, *, store_id: bytes | None = None, heads: Iterable[str] = (), key: bytes | None = None) -> Verification:
+def verify(directory: str | os.PathLike[str], heads: Iterable[str] = (), key: bytes | None = None, *, store_id: bytes | None = None) -> Verification:
     """Read every byte of a decision log and say what was changed. heads: kept elsewhere, as `heads` gave them. key: the public one (Ed25519, raw or
-    PEM), by which every block must be signed.
+    PEM), by which every block must be signed. store_id: of the store whose decisions these are to be.
+
+    Raises StoreError where there is no such directory, `unknown_record` where a newer fgacore wrote it.
     """
+    directory = existing(directory)
     wanted = [_head(text) for text in heads]
     checker = None if key is None else public_key(key)
     found: set[tuple[str, int, str]] = set()
@@ -74,10 +83,10 @@ def verify(directory: Path, *, store_id: bytes | None = None, heads: Iterable[st
     return Verification(reports, problems)
 
 
-def heads(directory: Path) -> list[str]:
+def heads(directory: str | os.PathLike[str]) -> list[str]:
     """The head of each chain that has one: keep them elsewhere, and `verify` finds whatever is cut or written anew up to there."""
     found = []
-    for chain in chains(directory):
+    for chain in chains(existing(directory)):
         last: Block | None = None
         for block in read_chain(chain):
             last = block
