@@ -128,9 +128,9 @@ def _verify_chain(
                 break
             report.signed += block.signature is not None
             sequence = _verify_block(block, report, sequence, numbers)
-            report.head = _told(block)
             if report.problems:
                 break
+            report.head = _told(block)
     except (FgaError, OSError) as error:
         report.problems.append(error.message if isinstance(error, FgaError) else f"it cannot be read: {error.strerror}")
     if chain.problem is not None:
