@@ -33,6 +33,7 @@ _LOG_FAILED = DECISION_CODES["log_failed"]
 _LINK_SHIFT = 4
 _CHAINS_MAX = 4_096  # sessions that are kept compiled
 _WALKS_MAX = 4  # states at once
+_BROKEN_MAX = 16  # walks that are begun anew since a decision has led one astray
 _DIFFERENCES_MAX = 1_000  # told one by one
 
 
@@ -104,6 +105,7 @@ class _Walk:
         self._chains: dict[int, tuple[dict[str, Any], Chained]] = {}
         self.generation = self._replay.position.generation
         self.first = self._replay.state.revision  # where the log begins
+        self.is_broken = False
 
     def _all_links(self) -> Iterator[Link]:
         after, before = self._replay.state.revision, self._replay.position.hash
@@ -119,9 +121,11 @@ class _Walk:
             return None
         self._clock.instant = decided.instant  # not before any record that the decision has seen
         if decided.revision > state.revision:
+            self.is_broken = True
             if not replay.links(self._links, until=decided.revision) or state.revision != decided.revision:
                 raise StoreError(f"the store's log has no revision {decided.revision}", code="corrupt")
             replay.finish()
+            self.is_broken = False
         if decided.instant < state.latest and not state.rewind(decided.instant):
             raise StoreError("the decision is older than the record that it has seen", code="corrupt")
         model = state.newest_model
@@ -150,6 +154,8 @@ class _Replaying:
     def __init__(self, log: Log) -> None:
         self._log = log
         self._walks = [_Walk(log)]
+        self._generation, self._first = self._walks[0].generation, self._walks[0].first
+        self._broken = 0  # walks that were given up
         self._done = Replayed()
 
     def run(self, directory: Path, progress: Callable[[int], None] | None) -> Replayed:
@@ -173,6 +179,7 @@ class _Replaying:
             said, made = self._codes(each)
         except (FgaError, ValueError) as error:
             self._differ(each, 0, count, "", str(error))
+            self._give_up_broken()
             return
         if said == made:
             self._done.same += count
@@ -198,13 +205,19 @@ class _Replaying:
             return "other_semantics"
         if session["apart"]:
             return "contextual"
-        walk = self._walks[0]
-        if session["generation"] != walk.generation or each.decided.revision < walk.first + (walk.first > 0):
+        if session["generation"] != self._generation or each.decided.revision < self._first + (self._first > 0):
             return "compacted"
         for context in (each.context, each.session_context):
             if context is not None and "context" not in context:
                 return "context_not_kept"
         return None
+
+    def _give_up_broken(self) -> None:
+        """A decision that leads a walk astray is no reason for the next ones to differ; where the store's log is damaged, they all do."""
+        kept = [walk for walk in self._walks if not walk.is_broken]
+        if len(kept) < len(self._walks) and self._broken < _BROKEN_MAX:
+            self._broken += 1
+            self._walks = kept
 
     def _codes(self, each: Logged) -> tuple[bytes, bytes]:
         for walk in self._walks:
@@ -215,7 +228,8 @@ class _Replaying:
             self._walks.pop()
         self._walks.append(_Walk(self._log))
         found = self._walks[-1].codes(each)
-        assert found is not None, "a walk has gone beyond a decision before it began"
+        if found is None:
+            raise StoreError("the decision is older than the store", code="corrupt")
         return found
 
 

@@ -103,10 +103,16 @@ def logged(chain: Chain, store_id: bytes | None = None) -> Iterator[list[Logged]
 def _session(value: Any) -> dict[str, Any]:
     """The description of a session. ValueError where it is none."""
     match value:
-        case {"principals": [*principals], "delegations": [*delegations], "context": None | int(), "task": None | str(), "generation": int(),
-              "semantics": int(), "model": str(), "policy": int(), "apart": bool()}:  # fmt: skip
-            texts = all(isinstance(each, str) for each in principals) and all(each is None or isinstance(each, str) for each in delegations)
-            if texts and len(principals) == len(delegations):
+        case {"principals": [*principals], "holds": [*holds], "delegations": [*delegations], "scopes": [*scopes], "expires": None | int() as expires,
+              "task": None | str(), "context": None | int(), "context_keys": [*keys], "unrecorded": bool(), "controlled": bool(), "apart": bool(),
+              "model": str(), "policy": int(), "generation": int(), "semantics": int()}:  # fmt: skip
+            if (
+                len(principals) == len(holds) == len(delegations) == len(scopes)
+                and all(isinstance(text, str) for text in (*principals, *keys, *(id for id in delegations if id is not None)))
+                and all(isinstance(each, bool) for each in holds)
+                and all(scope is None or (isinstance(scope, list) and all(isinstance(entry, str) for entry in scope)) for scope in scopes)
+                and (expires is None or -(2**63) <= expires < 2**63)
+            ):
                 return dict(value)
     raise ValueError("no session is described")
 
