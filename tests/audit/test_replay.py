@@ -38,24 +38,24 @@ def live(path: Path, seed: int, steps: int = 150, **options: Any) -> int:
             match chance.randrange(12):
                 case 0:
                     item = (chance.choice((ANNE, AGENT, OTHER)), chance.choice(("reader", "barred")), chance.choice(NAMES[:12]))
-                    engine.write([item], on_duplicate="ignore")
+                    engine.write([item], on_duplicate="replace")
                 case 1:
                     expiry = fgacore.Tuple(chance.choice((ANNE, AGENT)), "barred", chance.choice(NAMES[:12]), expires_at=later(clock, chance))
                     engine.write([expiry], on_duplicate="replace")
                 case 2:
                     item = fgacore.Tuple(chance.choice((ANNE, AGENT)), "reader", chance.choice(NAMES[:12]), condition="small")
                     engine.write([item], on_duplicate="replace")
-                case 3:
+                case 3 if not {ANNE, AGENT} & {stopped.subject for stopped in engine.suspensions()}:
                     options_of = {"expires_in": chance.choice((None, 5, 200)), "authority": chance.choice(("both", "lent"))}
                     ids.append(engine.delegate(by=ANNE, to=AGENT, scope=SCOPE, redelegations=2, **options_of))
                 case 4 if ids:
                     engine.revoke(chance.choice(ids))
-                case 5:
+                case 5 if chance.random() < 0.6 or engine.suspensions():
                     chance.choice((engine.suspend, engine.resume))(chance.choice((ANNE, AGENT, OTHER)))
                 case 6:
                     engine.boundary(chance.choice(("agent", AGENT)), f"not can_read {chance.choice(NAMES[:4])}")
                 case 7 if step % 3 == 0:
-                    engine.write_model(MODEL + f"type spare_{step}\n")
+                    engine.write_model(MODEL.replace("condition small", f"type spare_{step}\ncondition small"))
                 case 8:
                     engine.configure(require_delegation=chance.choice(([], ["agent"])), bind=chance.choice(({}, {"now": "clock"})))
                 case _:
@@ -140,34 +140,25 @@ def test_an_answer_that_was_changed_comes_out_otherwise(place: int, tmp_path: Pa
     assert {example.logged, example.replayed} >= {"allowed"}
 
 
-@pytest.mark.parametrize("what", ["revision", "instant", "session"])
-def test_what_a_decision_stood_on_cannot_be_changed_unnoticed(what: str, tmp_path: Path) -> None:
-    """A decision that is said to be of another revision, instant or session, where that makes a difference."""
+@pytest.mark.parametrize(("place", "at", "size", "origin"), [(0, 0, 8, 2), (0, 8, 8, 2), (1, 16, 4, 0)], ids=["revision", "instant", "session"])
+def test_what_a_decision_stood_on_cannot_be_changed_unnoticed(place: int, at: int, size: int, origin: int, tmp_path: Path) -> None:
+    """A decision that is said to be of another's revision, instant or session, where that makes a difference."""
     clock = Clock()
     with made(tmp_path / "s", decision_log="sync", clock=clock) as engine:
         session = engine.session(AGENT, on_behalf_of=ANNE, scope=SCOPE, expires_in=100)
         other = engine.session(OTHER, on_behalf_of=ANNE, scope=SCOPE)
-        session.check("can_read", "ticket:1")
-        other.check("can_read", "ticket:1")
+        assert session.check("can_read", "ticket:1")
+        assert not other.check("can_read", "ticket:1")
         clock.seconds += 200
         engine.write([(ANNE, "barred", "ticket:1")])
-        session.check("can_read", "ticket:2")
+        assert not session.check("can_read", "ticket:2")
     folder = chain_folders(tmp_path / "s" / "decisions")[0]
     each = blocks(folder)
-    at, size, value = {"revision": (0, 8, engine_revision(each)), "instant": (8, 8, None), "session": (16, 4, 2)}[what]
-    target = 1 if what == "session" else 0
-    source = each[2].records[-1].body[at : at + size] if what != "session" else (2).to_bytes(4, "little")
-    block = each[0] if what != "session" else each[1]
-    record = block.records[-1]
-    new = source if what != "session" else (1).to_bytes(4, "little")
-    body = record.body[:at] + new + record.body[at + size :]
-    each[target] = block.of([*block.records[:-1], replace(record, body=body)])
+    *others, record = each[place].records
+    body = record.body[:at] + each[origin].records[-1].body[at : at + size] + record.body[at + size :]
+    each[place] = each[place].of([*others, replace(record, body=body)])
     rewrite(folder, each)
-    assert replay(tmp_path / "s").differences == 1, value
-
-
-def engine_revision(each: list[Any]) -> int:
-    return int.from_bytes(each[2].records[-1].body[:8], "little")
+    assert replay(tmp_path / "s").differences == 1
 
 
 def test_contexts_of_which_only_the_digest_is_kept_are_apart(tmp_path: Path) -> None:
