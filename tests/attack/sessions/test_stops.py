@@ -314,3 +314,20 @@ def test_the_first_link_from_the_root_that_is_over_is_named(above: int, below: i
     child = engine.session(parent.delegate(to=HELPER, scope=list(EVERYTHING), expires_in=below))
     clock.seconds += 20
     denied(child, "expired", SUPPORT)
+
+
+@pytest.mark.parametrize("seconds", [1e9, 1e11, 2.5e11, 3e11, 1e12, 9e12, 10**12, 10**30])
+def test_an_end_beyond_the_calendar_is_refused_or_shown(seconds: float, engine: Any) -> None:
+    """What is recorded must be shown for ever after: one such record must not end every list."""
+    for make in (
+        lambda: delegated(engine, expires_in=seconds),
+        lambda: engine.session(SUPPORT, expires_in=seconds),
+        lambda: engine.session(engine.delegate(by=ANNE, to=SUPPORT, scope=list(EVERYTHING)), expires_in=seconds),
+    ):
+        try:
+            session = make()
+        except RequestError:
+            continue
+        assert session.expires_at > at(START)
+        assert allowed(session, "can_read", "ticket:1")
+    assert all(item.active and (item.expires_at is None or item.expires_at > at(START)) for item in engine.delegations())
