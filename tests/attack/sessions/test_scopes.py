@@ -387,3 +387,27 @@ def test_a_name_that_begins_like_a_type_has_its_boundary_all_the_same(engine: An
     engine.boundary("agent:agent", "can_read ticket:1")
     denied(engine.session(odd), "outside_boundary", odd, object="ticket:2")
     assert allowed(engine.session(SUPPORT), "can_read", "ticket:2")
+
+
+def test_a_boundary_outlives_the_type_that_it_is_of(engine: Any) -> None:
+    """A model without the type, and then with it again: whoever is of it is bound as before."""
+    engine.boundary("agent", "not can_read payment:*")
+    lesser = MODEL.replace("type agent\n", "")
+    for old in (", agent:*", ", agent with fresh", ", agent with small", ", agent"):
+        lesser = lesser.replace(old, "")
+    engine.write_model(lesser)
+    assert engine.boundaries()["agent"] == ("not can_read payment:*",)
+    engine.write_model(MODEL)
+    denied(engine.session(SUPPORT), "outside_boundary", SUPPORT, object="payment:1")
+    assert allowed(engine.session(SUPPORT), "can_read", "note:1")
+
+
+def test_a_boundary_is_replaced_by_one_write_and_never_missing_in_between(engine: Any) -> None:
+    session = engine.session(SUPPORT)
+    engine.boundary("agent", "can_read note:*")
+    before = engine.revision
+    assert engine.boundary("agent", "can_read ticket:1") == before + 1
+    with engine.at(before) as past:
+        denied(past.session(SUPPORT), "outside_boundary", SUPPORT, object="ticket:1")
+    assert allowed(session, "can_read", "ticket:1")
+    denied(session, "outside_boundary", SUPPORT, object="note:1")

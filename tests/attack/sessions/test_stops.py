@@ -331,3 +331,26 @@ def test_an_end_beyond_the_calendar_is_refused_or_shown(seconds: float, engine: 
         assert session.expires_at > at(START)
         assert allowed(session, "can_read", "ticket:1")
     assert all(item.active and (item.expires_at is None or item.expires_at > at(START)) for item in engine.delegations())
+
+
+@pytest.mark.parametrize("stop", ["suspend", "revoke"])
+def test_one_write_stops_hundreds_that_hang_below(stop: str, engine: Any) -> None:
+    """However many and however deep: none is forgotten, whether it was asked before or not."""
+    id = engine.delegate(by=ANNE, to=SUPPORT, scope=list(EVERYTHING), redelegations=9)
+    engine.write([(f"agent:{number}", "assignee", "ticket:1") for number in range(400)])
+    made = [engine.session(id)]
+    for number in range(400):
+        above = made[number // 5]  # each hands on to five
+        left = 9 - len(above.principals) + 1
+        made.append(engine.session(above.delegate(to=f"agent:{number}", scope=list(EVERYTHING), redelegations=left)))
+    assert all(session.check("can_read", "ticket:1") for session in made[::2])
+    before = engine.revision
+    if stop == "suspend":
+        engine.suspend(SUPPORT)
+    else:
+        engine.revoke(id)
+    assert engine.revision == before + 1
+    codes = {(decision.allowed, decision.code, decision.principal) for decision in (session.decide("can_read", "ticket:1") for session in made)}
+    assert codes == {(False, "suspended" if stop == "suspend" else "delegation_revoked", SUPPORT)}
+    assert not any(any(session.check_objects("can_read", ASSIGNED)) for session in made)
+    assert engine.delegations(active=True) == []
