@@ -9,6 +9,7 @@ import pytest
 import fgacore
 from attack.sessions.desk import (
     ANNE,
+    ASSIGNED,
     EVERYTHING,
     HELPER,
     LAST,

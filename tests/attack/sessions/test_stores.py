@@ -30,6 +30,7 @@ from attack.worlds import START, Clock, at, refusal
 from faults import tasks
 from faults.peer import Peer, until
 from fgacore import StoreError
+from postgres import StoreUrl
 
 
 def test_what_one_engine_records_binds_the_sessions_of_another(path: Path, clock: Clock) -> None:
@@ -347,9 +348,9 @@ def test_a_child_of_a_fork_is_bound_by_what_the_parent_records_later(path: Path,
     assert found == ["allowed", "allowed", "suspended", "suspended"]
 
 
-def test_machines_that_share_a_log_share_what_stops_sessions(postgres: str) -> None:
+def test_machines_that_share_a_log_share_what_stops_sessions(postgres: StoreUrl) -> None:
     """As two engines over one directory, over PostgreSQL."""
-    with fgacore.open(postgres) as left_, fgacore.open(postgres) as right_:
+    with fgacore.open(postgres()) as left_, fgacore.open(postgres()) as right_:
         left: Any = left_
         right: Any = right_
         left.write_model(MODEL)
