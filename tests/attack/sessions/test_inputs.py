@@ -6,16 +6,19 @@ import copy
 import pickle
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 import fgacore
 from attack.sessions.desk import ANNE, ASSIGNED, EVERYTHING, HELPER, SUPPORT, allowed, code_of, conditioned, delegated, denied, nothing
-from attack.worlds import refusal
+from attack.worlds import Clock, refusal
 from faults import tasks
 from faults.peer import Peer
-from fgacore import RequestError
+from fgacore import RequestError, audit
+from fgacore.store.log import open_log
 
 # Changed later
 
@@ -248,6 +251,32 @@ def test_a_context_that_changes_while_it_is_read_brings_no_key_that_was_not_name
     for contents in (({}, {"x": 1}), ({"y": 1}, {"x": 1}), ({"y": 1}, {"y": 1, "x": 1}), ({"x": 1}, {})):
         for door in (session.check, session.decide):
             assert not quiet(lambda: door("can_read", "ticket:21", context=Changing(*contents)))  # noqa: B023
+
+
+class Turning(Changing):
+    """As that, but its first content is read whole once."""
+
+    def keys(self) -> Any:
+        found = list(self._now())
+        self._read = getattr(self, "_read", 0) + 1
+        if self._read > 1 and len(self._contents) > 1:
+            self._contents.pop(0)
+            found = list(self._now())
+        return found
+
+
+def test_the_log_has_the_context_that_was_answered_by(path: Path, clock: Clock) -> None:
+    """Not what a mapping says when it is read once more: the log is evidence, and the caller is not its author."""
+    with fgacore.open(path, clock=clock, decision_log="buffered") as opened:
+        engine: Any = opened
+        conditioned(engine)
+        session = engine.session(SUPPORT, context_keys=["x"])
+        assert session.check("can_read", "ticket:21", context=Turning({"x": 1}, {"x": 50})) is True
+        assert session.check_objects("can_read", ["ticket:21"], context=Turning({"x": 50}, {"x": 1, "forged": "yes"})) == [False]
+        assert session.decide("can_read", "ticket:21", context=Turning({"x": 1}, {})).allowed
+    with closing(open_log(path, read_only=True)) as log:
+        replayed = audit.replay(path / "decisions", log)
+    assert (replayed.same, replayed.different) == (3, 0), replayed
 
 
 class Lying(dict[str, Any]):

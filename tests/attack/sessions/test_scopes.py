@@ -411,3 +411,20 @@ def test_a_boundary_is_replaced_by_one_write_and_never_missing_in_between(engine
         denied(past.session(SUPPORT), "outside_boundary", SUPPORT, object="ticket:1")
     assert allowed(session, "can_read", "ticket:1")
     denied(session, "outside_boundary", SUPPORT, object="note:1")
+
+
+def test_entries_about_what_is_lost_do_not_meet_questions_that_are_at_fault(engine: Any) -> None:
+    """In one batch: an entry of a lost relation, an unknown relation, and good questions between."""
+    session = engine.session(SUPPORT, scope=["can_update_status ticket:* where in_project project:alpha", "can_read ticket:*", "not barred ticket:*"])
+    engine.write_model(MODEL.replace("    define can_update_status: assignee\n", ""))
+    questions = [
+        ("can_update_status", "ticket:1"),
+        ("can_read", "ticket:1"),
+        ("nothing", "ticket:2"),
+        ("can_read", "no object"),
+        ("can_read", "ticket:2"),
+    ]
+    for times in (1, 40):
+        found = session.batch_check(questions * times)
+        assert list(found) == [False, True, False, False, True] * times
+        assert len(found.errors) == 3 * times

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -355,3 +356,40 @@ def test_one_write_stops_hundreds_that_hang_below(stop: str, engine: Any) -> Non
     assert codes == {(False, "suspended" if stop == "suspend" else "delegation_revoked", SUPPORT)}
     assert not any(any(session.check_objects("can_read", ASSIGNED)) for session in made)
     assert engine.delegations(active=True) == []
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_the_end_of_a_session_alone_is_watched(on_disk: bool, engine: Any, path: Path, clock: Clock) -> None:
+    """Where nothing else in the store ever ends: no tuple, no delegation."""
+    opened: Any = fgacore.open(path, clock=clock, read_only=True) if on_disk else engine
+    with opened:
+        sessions = [opened.session(SUPPORT, expires_in=10), opened.session(SUPPORT, on_behalf_of=ANNE, scope=list(EVERYTHING), expires_in=10)]
+        for session in sessions:
+            assert allowed(session, "can_read", "ticket:1")
+        clock.seconds += 9
+        for session in sessions:
+            assert session.check("can_read", "ticket:1")
+        clock.seconds += 1
+        for session in sessions:
+            assert session.check("can_read", "ticket:1") is False
+            denied(session, "expired", SUPPORT)
+            nothing(session)
+
+
+@pytest.mark.parametrize("door", ["check", "decide", "check_objects", "filter_objects", "batch_check", "list_objects", "list_relations", "reach"])
+def test_every_door_looks_at_the_clock_first(door: str, engine: Any, clock: Clock) -> None:
+    """It is the first that is asked after the end."""
+    session = engine.session(SUPPORT, expires_in=10)
+    doors = {
+        "check": lambda: session.check("can_read", "ticket:1"),
+        "decide": lambda: bool(session.decide("can_read", "ticket:1")),
+        "check_objects": lambda: any(session.check_objects("can_read", ASSIGNED)),
+        "filter_objects": lambda: bool(session.filter_objects("can_read", ASSIGNED)),
+        "batch_check": lambda: any(session.batch_check([("can_read", "ticket:1")])),
+        "list_objects": lambda: len(session.list_objects("can_read", "ticket")) > 0,
+        "list_relations": lambda: "can_read" in session.list_relations("ticket:1"),
+        "reach": lambda: len(session.reach().definite["ticket", "can_read"]) > 0,
+    }
+    assert doors[door]() is True
+    clock.seconds += 10
+    assert doors[door]() is False
