@@ -33,7 +33,7 @@ from fgacore.runtime.replica import Replica
 from fgacore.runtime.requests import check_request_id, digest
 from fgacore.runtime.store import Clock, Store, Write
 from fgacore.runtime.subjects import SubjectSet, list_subjects
-from fgacore.store.log import open_log
+from fgacore.store.log import cache_directory, open_log
 from fgacore.store.transfer import Source, read_tuples, write_tuples
 from fgacore.tuples import Triple, Tuple
 
@@ -127,14 +127,13 @@ def open(
 
 def _cache_directory(cache: str | os.PathLike[str] | None, store_id: bytes, *, read_only: bool) -> Path | None:
     """Where the local snapshots of a store lie whose log is elsewhere; None: they cannot be kept."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fgacore" if cache is None else Path(cache)
-    directory = base / store_id.hex()
+    directory = cache_directory(cache, store_id)
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         if cache is None:
             return None
-        raise StoreError(f"the cache {base} cannot be used: {error.strerror}") from error
+        raise StoreError(f"the cache {directory.parent} cannot be used: {error.strerror}") from error
     return directory
 
 

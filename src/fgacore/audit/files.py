@@ -6,6 +6,7 @@ and its payload, so one hash fixes all that came before. Reading trusts no byte.
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
+from zlib import crc32
 
 import msgpack
 import numpy as np
@@ -42,6 +44,7 @@ __all__ = [
     "block_bytes",
     "chains",
     "end_record",
+    "existing",
     "genesis",
     "opened",
     "private_key",
@@ -52,12 +55,13 @@ __all__ = [
 ]
 
 SEGMENT_HEAD = struct.Struct("<8sII16s32sII32s")  # magic, version, zero, store, chain, number, zero, hash of the block before
-BLOCK_HEAD = struct.Struct("<IIQIIq32s")  # payload bytes, flags, first sequence, decisions, zero, time, hash
+BLOCK_HEAD = struct.Struct("<IIQIIq32s")  # payload bytes, flags, first sequence, decisions, check of the head, time, hash
 RECORD_HEAD = struct.Struct("<IBBHQ")  # size, kind, flags, zero, sequence
 DECIDED_HEAD = struct.Struct("<QqIIIHH")  # revision, instant, session, context, count, type, relation
 NOTE_HEAD = struct.Struct("<II")  # number, length
 _CHAIN = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 _SEGMENT = re.compile(r"([0-9]{6,9})\.fgd")
+_CHECK_AT = 20  # of the head of a block: four bytes
 _NONE = 0xFFFFFFFF
 _KINDS = {number: kind for kind, number in DECISION_KINDS.items()}
 
@@ -80,12 +84,14 @@ def block_bytes(before: bytes, payload: bytes, first: int, count: int, time: int
     head = BLOCK_HEAD.pack(len(payload), 0 if sign is None else DECISIONS_FLAG_SIGNED, first, count, 0, time, b"")
     hash = _hash(before, head, payload)
     head = head[:-HASH_BYTES] + hash
+    head = head[:_CHECK_AT] + crc32(head).to_bytes(4, "little") + head[_CHECK_AT + 4 :]
     return head + (b"" if sign is None else sign(hash)) + payload, hash
 
 
 def _hash(before: bytes, head: bytes, payload: bytes | memoryview) -> bytes:
+    """The hash of a block. Its head counts without the hash and the check, which is of both."""
     digest = sha256(before)
-    digest.update(head[:-HASH_BYTES])
+    digest.update(head[:_CHECK_AT] + bytes(4) + head[_CHECK_AT + 4 : -HASH_BYTES])
     digest.update(payload)
     return digest.digest()
 
@@ -101,13 +107,14 @@ def end_record(sequence: int) -> bytes:
 def private_key(given: bytes) -> Any:
     """An Ed25519 private key from 32 raw bytes or a PEM. RequestError where it is none, or the library is not there."""
     try:
+        from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
     except ImportError as error:
         raise RequestError("signed decisions need cryptography: install `fgacore[audit]`", code="extra_missing") from error
     try:
         key = Ed25519PrivateKey.from_private_bytes(given) if len(given) == 32 else load_pem_private_key(given, None)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise RequestError("the key of the decision log is no private key of Ed25519: 32 bytes, or a PEM without a password") from error
     if not isinstance(key, Ed25519PrivateKey):
         raise RequestError("the key of the decision log is of another kind than Ed25519")
@@ -115,15 +122,16 @@ def private_key(given: bytes) -> Any:
 
 
 def public_key(given: bytes) -> Any:
-    """An Ed25519 public key from 32 raw bytes or a PEM. RequestError as above."""
+    """An Ed25519 public key from 32 raw bytes or a PEM. RequestError where it is none, or the library is not there."""
     try:
+        from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
         from cryptography.hazmat.primitives.serialization import load_pem_public_key
     except ImportError as error:
         raise RequestError("signed decisions need cryptography: install `fgacore[audit]`", code="extra_missing") from error
     try:
         key = Ed25519PublicKey.from_public_bytes(given) if len(given) == 32 else load_pem_public_key(given)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         raise RequestError("the key is no public key of Ed25519: 32 bytes, or a PEM") from error
     if not isinstance(key, Ed25519PublicKey):
         raise RequestError("the key is of another kind than Ed25519")
@@ -161,8 +169,16 @@ class Chain:
     problem: str | None = None  # where it was changed; nothing after it is read
 
 
+def existing(directory: str | os.PathLike[str]) -> Path:
+    """A directory of decisions that is there: a misspelt path is no log without a decision. StoreError where it is not."""
+    path = Path(directory)
+    if not path.is_dir():
+        raise StoreError(f"there are no decisions in {path}: no such directory", code="store_unavailable")
+    return path
+
+
 def chains(directory: Path) -> list[Chain]:
-    """The chains in a directory, the oldest first. StoreError where it cannot be read."""
+    """The chains in a directory, the oldest first; none where it is not there. StoreError where it cannot be read."""
     try:
         found = [each for each in sorted(directory.iterdir()) if _CHAIN.fullmatch(each.name) and each.is_dir()]
     except FileNotFoundError:
@@ -224,20 +240,32 @@ def _blocks(chain: Chain, file: Any, segment: int, before: bytes, *, is_last: bo
         head = file.read(BLOCK_HEAD.size)
         if not head:
             return
-        size, flags, first, count, zero, time, hash = BLOCK_HEAD.unpack(head) if len(head) == BLOCK_HEAD.size else (0, 0, 0, 0, 0, 0, b"")
+        if len(head) < BLOCK_HEAD.size or not any(head):  # cut off, or zeros that a file system has put where nothing came any more
+            rest = head + file.read()
+            _end(chain, segment, at, len(rest), is_torn=is_last and (len(rest) < BLOCK_HEAD.size or not any(rest)))
+            return
+        size, flags, first, count, check, time, hash = BLOCK_HEAD.unpack(head)
+        if flags & ~DECISIONS_FLAG_SIGNED or check != crc32(head[:_CHECK_AT] + bytes(4) + head[_CHECK_AT + 4 :]):
+            chain.problem = f"the head of the block at byte {at} of segment {segment} is not what was written"
+            return
         signature = file.read(SIGNATURE_BYTES) if flags & DECISIONS_FLAG_SIGNED else None
         payload = file.read(size)
-        if len(head) < BLOCK_HEAD.size or len(payload) < size or (signature is not None and len(signature) < SIGNATURE_BYTES):
-            if is_last:
-                chain.torn += len(head) + len(signature or b"") + len(payload)
-            else:
-                chain.problem = f"segment {segment} is cut off at byte {at}"
+        if len(payload) < size or (signature is not None and len(signature) < SIGNATURE_BYTES):
+            _end(chain, segment, at, len(head) + len(signature or b"") + len(payload), is_torn=is_last)
             return
-        if flags & ~DECISIONS_FLAG_SIGNED or zero or _hash(before, head, payload) != hash:
+        if _hash(before, head, payload) != hash:
             chain.problem = f"the block at byte {at} of segment {segment} is not what was written, or does not follow the one before it"
             return
         before = hash
         yield Block(chain.name, segment, hash, first, count, time, payload, signature)
+
+
+def _end(chain: Chain, segment: int, at: int, size: int, *, is_torn: bool) -> None:
+    """What follows is no whole block: a write that was broken off, or something that was cut."""
+    if is_torn:
+        chain.torn += size
+    else:
+        chain.problem = f"segment {segment} is cut off at byte {at}"
 
 
 class Decided(NamedTuple):
@@ -286,6 +314,8 @@ def records(payload: bytes) -> Iterator[tuple[str, int, Any]]:
         elif kind == "end":
             yield kind, sequence, None
         else:
+            if size < RECORD_HEAD.size + NOTE_HEAD.size:
+                raise ValueError("a record is cut off")
             what, length = NOTE_HEAD.unpack_from(payload, start)
             start += NOTE_HEAD.size
             if length > at + size - start:

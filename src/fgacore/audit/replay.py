@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -19,10 +20,11 @@ from fgacore.errors import FgaError, StoreError
 from fgacore.formats import DECISION_CODES, SEMANTICS_VERSION
 from fgacore.runtime.chains import Chained
 from fgacore.runtime.lists import Lists
-from fgacore.runtime.replay import Link, Replay, empty_replay, read_rows
+from fgacore.runtime.replay import Link, empty_replay, read_rows
 from fgacore.store.log import Log
 
-from .files import chains
+from .files import chains, existing
+from .place import StoreName, log_of
 from .show import Logged, logged
 
 __all__ = ["Difference", "Replayed", "replay"]
@@ -30,6 +32,7 @@ __all__ = ["Difference", "Replayed", "replay"]
 _LOG_FAILED = DECISION_CODES["log_failed"]
 _LINK_SHIFT = 4
 _CHAINS_MAX = 4_096  # sessions that are kept compiled
+_WALKS_MAX = 4  # states at once
 _DIFFERENCES_MAX = 1_000  # told one by one
 
 
@@ -47,30 +50,37 @@ class Difference:
 
 @dataclass(slots=True)
 class Replayed:
-    """What became of a log of decisions. same and different count decisions, apart those that cannot be made again, by reason.
-
-    differences tells the first thousand. good: every decision that could be made again came out as it was logged.
+    """What became of a log of decisions. same: how many came out as they were logged; differences: how many did not, of which `examples` tells the
+    first thousand. apart: how many cannot be made again, by reason.
     """
 
     same: int = 0
-    different: int = 0
+    differences: int = 0
     apart: Counter[str] = field(default_factory=Counter)
-    differences: list[Difference] = field(default_factory=list)
+    examples: list[Difference] = field(default_factory=list)
+
+    @property
+    def decisions(self) -> int:
+        """How many there are in all."""
+        return self.same + self.differences + sum(self.apart.values())
 
     @property
     def good(self) -> bool:
-        return self.different == 0
+        """Whether every decision that can be made again came out as it was logged."""
+        return self.differences == 0
 
     def __bool__(self) -> bool:
         return self.good
 
 
-def replay(directory: Path, log: Log, *, progress: Callable[[int], None] | None = None) -> Replayed:
-    """Make every decision of a decision log again, over the log of its store. progress: called with the decisions done so far, now and then.
+def replay(store: StoreName, directory: str | os.PathLike[str] | None = None, *, progress: Callable[[int], None] | None = None) -> Replayed:
+    """Make every decision again that a store's sessions have made, over the store's log. store: its path or URL, or an engine that has it open.
+    directory: where its decisions lie, where that is not the default. progress: called with the number of decisions done so far, now and then.
 
-    Raises StoreError where either was changed: `verify` says what.
+    Raises StoreError where one of the logs was damaged: `fgacore verify` and `fgacore audit verify` say where.
     """
-    return _Replaying(log).run(directory, progress)
+    with log_of(store, directory) as (log, place):
+        return _Replaying(log).run(existing(place) if directory is not None else place, progress)
 
 
 class _Clock:
@@ -82,7 +92,9 @@ class _Clock:
         return self.instant / 1_000_000
 
 
-class _Replaying:
+class _Walk:
+    """A state that is brought forward over the store's log, and the sessions that ask it."""
+
     def __init__(self, log: Log) -> None:
         self._log = log
         self._clock = _Clock()
@@ -90,16 +102,55 @@ class _Replaying:
         self._links = self._all_links()
         self._engine = Lists(self._replay.state)
         self._chains: dict[int, tuple[dict[str, Any], Chained]] = {}
-        self._done = Replayed()
-        self._generation = self._replay.position.generation
-        self._first = self._replay.state.revision
+        self.generation = self._replay.position.generation
+        self.first = self._replay.state.revision  # where the log begins
 
     def _all_links(self) -> Iterator[Link]:
-        replay: Replay = self._replay
-        after, before = replay.state.revision, replay.position.hash
+        after, before = self._replay.state.revision, self._replay.position.hash
         while rows := self._log.read(after):
             yield from read_rows(rows, before)
             after, before = rows[-1].revision, rows[-1].hash
+
+    def codes(self, each: Logged) -> tuple[bytes, bytes] | None:
+        """The code bytes of a decision as they were logged, and as they come out now; None: the walk has gone beyond it."""
+        decided, replay = each.decided, self._replay
+        state = replay.state
+        if decided.revision < state.revision or decided.instant < state.expired_last:
+            return None
+        self._clock.instant = decided.instant  # not before any record that the decision has seen
+        if decided.revision > state.revision:
+            if not replay.links(self._links, until=decided.revision) or state.revision != decided.revision:
+                raise StoreError(f"the store's log has no revision {decided.revision}", code="corrupt")
+            replay.finish()
+        if decided.instant < state.latest and not state.rewind(decided.instant):
+            raise StoreError("the decision is older than the record that it has seen", code="corrupt")
+        model = state.newest_model
+        if model is None or model.model_id != each.session["model"]:
+            raise StoreError("another model was the newest then", code="corrupt")
+        context = None if each.context is None else each.context["context"]
+        uniform = (decided.type, decided.relation) if decided.is_uniform else None
+        return self._chain(each).codes(decided.payload, decided.start, decided.end, decided.items, uniform, context)
+
+    def _chain(self, each: Logged) -> Chained:
+        key = id(each.session)
+        known = self._chains.get(key)
+        if known is None:
+            if len(self._chains) >= _CHAINS_MAX:
+                self._chains.clear()
+            own = None if each.session_context is None else each.session_context["context"]
+            known = self._chains[key] = each.session, Chained.described(self._engine, {**each.session, "context": own})
+        return known[1]
+
+
+class _Replaying:
+    """Decisions come by revision and instant, but instants of processes whose clocks differ do not fit into one walk where something expired in
+    between: then others follow behind.
+    """
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._walks = [_Walk(log)]
+        self._done = Replayed()
 
     def run(self, directory: Path, progress: Callable[[int], None] | None) -> Replayed:
         count, told = 0, 0
@@ -119,7 +170,7 @@ class _Replaying:
             self._done.apart[reason] += count
             return
         try:
-            said, made = self._codes(each, self._replay)
+            said, made = self._codes(each)
         except (FgaError, ValueError) as error:
             self._differ(each, 0, count, "", str(error))
             return
@@ -135,10 +186,10 @@ class _Replaying:
                 self._differ(each, place, 1, _code(was), _code(now))
 
     def _differ(self, each: Logged, place: int, count: int, was: str, now: str) -> None:
-        self._done.different += count
-        if len(self._done.differences) < _DIFFERENCES_MAX:
+        self._done.differences += count
+        if len(self._done.examples) < _DIFFERENCES_MAX:
             decided = each.decided
-            self._done.differences.append(Difference(each.chain, decided.sequence, place, decided.revision, was, now))
+            self._done.examples.append(Difference(each.chain, decided.sequence, place, decided.revision, was, now))
 
     def _apart(self, each: Logged) -> str | None:
         """Why a decision cannot be made again; None: it can."""
@@ -147,59 +198,25 @@ class _Replaying:
             return "other_semantics"
         if session["apart"]:
             return "contextual"
-        if session["generation"] != self._generation or each.decided.revision < self._first or (self._first and each.decided.revision == self._first):
+        walk = self._walks[0]
+        if session["generation"] != walk.generation or each.decided.revision < walk.first + (walk.first > 0):
             return "compacted"
         for context in (each.context, each.session_context):
             if context is not None and "context" not in context:
                 return "context_not_kept"
         return None
 
-    def _codes(self, each: Logged, replay: Replay) -> tuple[bytes, bytes]:
-        """The code bytes as they were logged, and as they come out now."""
-        decided, state = each.decided, replay.state
-        if decided.revision < state.revision:
-            return self._codes_before(each)
-        self._clock.instant = decided.instant  # not before any record that the decision has seen
-        if decided.revision > state.revision:
-            if not replay.links(self._links, until=decided.revision) or state.revision != decided.revision:
-                raise StoreError(f"the store's log has no revision {decided.revision}", code="corrupt")
-            replay.finish()
-        if decided.instant < state.latest and not state.rewind(decided.instant):
-            return self._codes_before(each)
-        return self._asked(each, self._chain(each, self._engine), state.newest_model)
-
-    def _asked(self, each: Logged, chain: Chained, model: Any) -> tuple[bytes, bytes]:
-        decided = each.decided
-        if model is None or model.model_id != each.session["model"]:
-            raise StoreError("another model was the newest then", code="corrupt")
-        context = None if each.context is None else each.context["context"]
-        uniform = (decided.type, decided.relation) if decided.is_uniform else None
-        return chain.codes(decided.payload, decided.start, decided.end, decided.items, uniform, context)
-
-    def _codes_before(self, each: Logged) -> tuple[bytes, bytes]:
-        """Of a decision that was made before what was reached: in a state of its own."""
-        clock = _Clock()
-        clock.instant = each.decided.instant
-        replay = empty_replay(self._log, clock, live=True)
-        after, before = replay.state.revision, replay.position.hash
-        while replay.state.revision < each.decided.revision and (rows := self._log.read(after)):
-            replay.links(read_rows(rows, before), until=each.decided.revision)
-            after, before = rows[-1].revision, rows[-1].hash
-        replay.finish()
-        return self._asked(each, self._made(each, Lists(replay.state)), replay.state.newest_model)
-
-    def _chain(self, each: Logged, engine: Lists) -> Chained:
-        key = id(each.session)
-        known = self._chains.get(key)
-        if known is None:
-            if len(self._chains) >= _CHAINS_MAX:
-                self._chains.clear()
-            known = self._chains[key] = each.session, self._made(each, engine)
-        return known[1]
-
-    def _made(self, each: Logged, engine: Lists) -> Chained:
-        own = None if each.session_context is None else each.session_context["context"]
-        return Chained.described(engine, {**each.session, "context": own})
+    def _codes(self, each: Logged) -> tuple[bytes, bytes]:
+        for walk in self._walks:
+            found = walk.codes(each)
+            if found is not None:
+                return found
+        if len(self._walks) == _WALKS_MAX:
+            self._walks.pop()
+        self._walks.append(_Walk(self._log))
+        found = self._walks[-1].codes(each)
+        assert found is not None, "a walk has gone beyond a decision before it began"
+        return found
 
 
 def _moment(each: Logged) -> tuple[int, int]:

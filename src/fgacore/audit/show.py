@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from fgacore.errors import StoreError
+from fgacore.errors import RequestError, StoreError, quote
 from fgacore.formats import DECISION_CODES
+from fgacore.kernel.names import Names
 from fgacore.runtime.clock import moment_of
-from fgacore.runtime.state import State
 
-from .files import Chain, Decided, chains, opened, read_chain, records
+from .files import Chain, Decided, chains, existing, opened, read_chain, records
+from .place import StoreName, state_of
 
-__all__ = ["Filter", "LoggedDecision", "Store", "logged", "read"]
+__all__ = ["Logged", "LoggedDecision", "logged", "read"]
 
 _CODES = {number: code for code, number in DECISION_CODES.items()}
 _NONE = 0xFFFFFFFF
-
-
-class Store(Protocol):
-    """What is needed of an engine to say names."""
-
-    @property
-    def _state(self) -> State: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,28 +65,6 @@ class LoggedDecision:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which decisions are wanted; None: any."""
-
-    subject: str | None = None  # a principal of the chain
-    object: str | None = None
-    relation: str | None = None
-    code: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-
-    def wants(self, each: LoggedDecision) -> bool:
-        return (
-            (self.subject is None or self.subject in each.principals)
-            and (self.object is None or self.object == each.object)
-            and (self.relation is None or self.relation == each.relation)
-            and (self.code is None or self.code == each.code or (self.code == "denied" and not each.allowed))
-            and (self.since is None or each.time >= self.since)
-            and (self.until is None or each.time < self.until)
-        )
-
-
 @dataclass(slots=True)
 class Logged:
     """A record of decisions with what it refers to."""
@@ -113,54 +85,141 @@ def logged(chain: Chain, store_id: bytes | None = None) -> Iterator[list[Logged]
         try:
             for kind, _, value in records(block.payload):
                 if kind == "session":
-                    sessions[value[0]] = value[1]
+                    sessions[value[0]] = _session(value[1])
                 elif kind == "context":
-                    contexts[value[0]] = value[1]
+                    contexts[value[0]] = _context(value[1])
                 elif kind == "decisions":
                     session = sessions[value.session]
                     own = None if session["context"] is None else contexts[session["context"]]
+                    moment_of(value.instant)
                     found.append(Logged(chain.name, value, session, own, contexts[value.context] if value.context else None))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise StoreError(f"damaged: the decisions of {chain.name} in segment {block.segment}", code="corrupt") from error
         yield found
     if chain.problem is not None:
         raise StoreError(f"damaged: the decisions of {chain.name}: {chain.problem}", code="corrupt")
 
 
-def read(directory: Path, store: Store, wanted: Filter | None = None) -> Iterator[LoggedDecision]:
-    """The decisions of a log that are wanted, chain by chain, in the order in which they were made."""
-    wanted = wanted or Filter()
-    for chain in chains(directory):
-        for block in logged(chain):
-            for each in block:
-                yield from (decision for decision in _told(each, store) if wanted.wants(decision))
+def _session(value: Any) -> dict[str, Any]:
+    """The description of a session. ValueError where it is none."""
+    match value:
+        case {"principals": [*principals], "delegations": [*delegations], "context": None | int(), "task": None | str(), "generation": int(),
+              "semantics": int(), "model": str(), "policy": int(), "apart": bool()}:  # fmt: skip
+            texts = all(isinstance(each, str) for each in principals) and all(each is None or isinstance(each, str) for each in delegations)
+            if texts and len(principals) == len(delegations):
+                return dict(value)
+    raise ValueError("no session is described")
 
 
-def _told(each: Logged, store: Store) -> Iterator[LoggedDecision]:
-    symbols, names = store._state.symbols, store._state.newest.names
-    types, relations = list(symbols.types), list(symbols.relations)
-    decided, session, whole = each.decided, each.session, opened(each.decided)
+def _context(value: Any) -> dict[str, Any]:
+    """The record of a context. ValueError where it is none."""
+    match value:
+        case {"digest": bytes()}:
+            if isinstance(value.get("context", {}), dict):
+                return dict(value)
+    raise ValueError("no context")
+
+
+def read(
+    store: StoreName,
+    directory: str | os.PathLike[str] | None = None,
+    *,
+    subject: str | None = None,
+    object: str | None = None,
+    relation: str | None = None,
+    code: str | None = None,
+    delegation: str | None = None,
+    task: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> Iterator[LoggedDecision]:
+    """The decisions that a store's sessions have made, chain by chain, each in the order in which they were written. store: its path or URL, or an
+    engine that has it open. directory: where its decisions lie, where that is not the default.
+
+    subject: a principal of the chain. code: one of those of a Decision, or `denied` for all that deny. delegation: one of the chain's. since, until:
+    when it was decided, from the first to before the second. StoreError `corrupt` where the log was changed.
+    """
+    if code is not None and code != "denied" and code not in DECISION_CODES:
+        raise RequestError(f"no decision has the code {quote(code)}: there are {', '.join(DECISION_CODES)}, and `denied`")
+    times: tuple[tuple[str, Any], ...] = (("since", since), ("until", until))
+    for name, time in times:
+        if time is not None and (not isinstance(time, datetime) or time.utcoffset() is None):
+            raise RequestError(f"{name} is a datetime with an offset")
+    return _read(store, directory, _Wanted(subject, object, relation, code, delegation, task, since, until))
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    subject: str | None
+    object: str | None
+    relation: str | None
+    code: str | None
+    delegation: str | None
+    task: str | None
+    since: datetime | None
+    until: datetime | None
+
+    def session(self, each: Logged) -> bool:
+        """Whether decisions of this record can be wanted at all."""
+        session, time = each.session, moment_of(each.decided.instant)
+        return (
+            (self.subject is None or self.subject in session["principals"])
+            and (self.delegation is None or self.delegation in session["delegations"])
+            and (self.task is None or self.task == session["task"])
+            and (self.since is None or time >= self.since)
+            and (self.until is None or time < self.until)
+        )
+
+    def decision(self, each: LoggedDecision) -> bool:
+        return (
+            (self.object is None or self.object == each.object)
+            and (self.relation is None or self.relation == each.relation)
+            and (self.code is None or self.code == each.code or (self.code == "denied" and not each.allowed))
+        )
+
+
+def _read(store: StoreName, directory: str | os.PathLike[str] | None, wanted: _Wanted) -> Iterator[LoggedDecision]:
+    with state_of(store, directory) as (state, store_id, place):
+        types, relations = list(state.symbols.types), list(state.symbols.relations)
+        for chain in chains(place if directory is None else existing(place)):
+            for block in logged(chain, store_id):
+                for each in block:
+                    if wanted.session(each):
+                        yield from filter(wanted.decision, _told(each, state.newest.names, types, relations))
+
+
+def _told(each: Logged, names: Names, types: list[str], relations: list[str]) -> Iterator[LoggedDecision]:
+    decided, session = each.decided, each.session
+    try:
+        whole = opened(decided)
+        said_types = [types[type] for type in whole.types.tolist()]
+        said_relations = [relations[relation] for relation in whole.relations.tolist()]
+    except (ValueError, IndexError) as error:
+        raise StoreError(f"damaged: decision {decided.sequence} of {each.chain}", code="corrupt") from error
     same = names.generation == session["generation"]
     texts = iter(whole.texts)
     principals = tuple(session["principals"])
     time = moment_of(decided.instant)
-    for type, relation, id, code in zip(whole.types.tolist(), whole.relations.tolist(), whole.ids.tolist(), whole.codes.tolist(), strict=True):
-        known = next(texts) if id == _NONE else names.text(type, id) if same else None
+    context = None if each.context is None else each.context.get("context")
+    for type, number, relation, id, code in zip(
+        said_types, whole.types.tolist(), said_relations, whole.ids.tolist(), whole.codes.tolist(), strict=True
+    ):
+        known = next(texts) if id == _NONE else names.text(number, id) if same else None
         said, link = _CODES.get(code & 15, "unknown"), code >> 4
-        denied = code != 0 and said != "log_failed"
+        denied = code != 0 and said != "log_failed" and link < len(principals)
         yield LoggedDecision(
-            each.chain,
-            decided.sequence,
-            time,
-            decided.revision,
-            principals,
-            relations[relation],
-            known or f"{types[type]}#{id}",
-            code == 0,
-            said,
-            principals[link] if denied and link < len(principals) else None,
-            session["delegations"][link] if denied and link < len(principals) else None,
-            session["task"],
-            None if each.context is None else each.context.get("context"),
-            session,
+            chain=each.chain,
+            sequence=decided.sequence,
+            time=time,
+            revision=decided.revision,
+            principals=principals,
+            relation=relation,
+            object=known or f"{type}#{id}",
+            allowed=code == 0,
+            code=said,
+            principal=principals[link] if denied else None,
+            delegation=session["delegations"][link] if denied else None,
+            task=session["task"],
+            context=context,
+            session=session,
         )

@@ -6,14 +6,14 @@ that was kept elsewhere: a chain cut short, written anew, or taken away whole. B
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from fgacore.errors import FgaError, RequestError, StoreError, quote
 
-from .files import Block, Chain, chains, counted, public_key, read_chain, records
+from .files import Block, Chain, chains, counted, existing, public_key, read_chain, records
 
 __all__ = ["ChainReport", "Verification", "heads", "verify"]
 
@@ -51,17 +51,26 @@ class Verification:
     problems: list[str]
 
     @property
+    def decisions(self) -> int:
+        """How many there are."""
+        return sum(chain.decisions for chain in self.chains)
+
+    @property
     def good(self) -> bool:
+        """Whether nothing was changed."""
         return not self.problems and not any(chain.problems for chain in self.chains)
 
     def __bool__(self) -> bool:
         return self.good
 
 
-def verify(directory: Path, *, store_id: bytes | None = None, heads: Iterable[str] = (), key: bytes | None = None) -> Verification:
+def verify(directory: str | os.PathLike[str], heads: Iterable[str] = (), key: bytes | None = None, *, store_id: bytes | None = None) -> Verification:
     """Read every byte of a decision log and say what was changed. heads: kept elsewhere, as `heads` gave them. key: the public one (Ed25519, raw or
-    PEM), by which every block must be signed.
+    PEM), by which every block must be signed. store_id: of the store whose decisions these are to be.
+
+    Raises StoreError where there is no such directory, `unknown_record` where a newer fgacore wrote it.
     """
+    directory = existing(directory)
     wanted = [_head(text) for text in heads]
     checker = None if key is None else public_key(key)
     found: set[tuple[str, int, str]] = set()
@@ -74,10 +83,10 @@ def verify(directory: Path, *, store_id: bytes | None = None, heads: Iterable[st
     return Verification(reports, problems)
 
 
-def heads(directory: Path) -> list[str]:
+def heads(directory: str | os.PathLike[str]) -> list[str]:
     """The head of each chain that has one: keep them elsewhere, and `verify` finds whatever is cut or written anew up to there."""
     found = []
-    for chain in chains(directory):
+    for chain in chains(existing(directory)):
         last: Block | None = None
         for block in read_chain(chain):
             last = block
@@ -119,9 +128,9 @@ def _verify_chain(
                 break
             report.signed += block.signature is not None
             sequence = _verify_block(block, report, sequence, numbers)
-            report.head = _told(block)
             if report.problems:
                 break
+            report.head = _told(block)
     except (FgaError, OSError) as error:
         report.problems.append(error.message if isinstance(error, FgaError) else f"it cannot be read: {error.strerror}")
     if chain.problem is not None:
@@ -130,11 +139,12 @@ def _verify_chain(
     if report.torn and report.is_ended:
         report.problems.append("there are bytes after its end")
     made = counted(chain)
-    report.lost = None if made is None or report.problems else max(0, made - sequence)
-    if made is not None and made < sequence:
-        report.problems.append(f"its counter says {made} decisions, and it has {sequence}")
-    if report.is_ended and report.lost:
-        report.problems.append(f"it was ended, and {report.lost} decisions are not there")
+    if report.is_ended:
+        report.lost = 0
+    else:  # a counter that is behind was not written when the machine stopped
+        report.lost = None if made is None or made < sequence or report.problems else made - sequence
+    if made is not None and report.is_ended and made > sequence:
+        report.problems.append(f"its counter says {made} decisions, and it was ended with {sequence}")
     return report
 
 
@@ -156,8 +166,14 @@ def _verify_block(block: Block, report: ChainReport, sequence: int, numbers: dic
     try:
         for kind, number, value in records(block.payload):
             report.records += 1
+            if report.is_ended:
+                raise ValueError("it goes on after its end")
             if kind == "end":
-                report.is_ended = True
+                if number < sequence:
+                    raise ValueError("its end comes before decisions that it has")
+                if number > sequence:
+                    report.missing.append((sequence, number))
+                sequence, report.is_ended = number, True
             elif kind == "decisions":
                 if count == 0:
                     first = number
@@ -168,7 +184,7 @@ def _verify_block(block: Block, report: ChainReport, sequence: int, numbers: dic
                     report.missing.append((sequence, number))
                 sequence = number + 1
                 report.decisions += value.items
-                if value.session > numbers["session"] or value.context > numbers["context"]:
+                if not 0 < value.session <= numbers["session"] or value.context > numbers["context"]:
                     raise ValueError("a decision of a session or context that is not there")
             else:
                 if value[0] != numbers[kind] + 1:

@@ -6,15 +6,17 @@ until it can, so that what is not on its way to the disk is denied (or, if so ch
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import mmap
 import os
+import sys
 import threading
 import time
 import weakref
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from fgacore.errors import StoreError
 from fgacore.formats import DECISIONS_SEGMENT_NAME, DECISIONS_SEQUENCE_NAME
@@ -90,8 +92,12 @@ class _Chain:
         self._pressed = threading.Event()
         self._thread: threading.Thread | None = None
         self._is_closed = False
+        self._is_gone = False
+        self._is_torn = False  # the last write left something behind that is no block
         self._name = ""  # none yet
+        self._refused_at = -LOG_FLUSH_SECONDS  # when there was no place for the chain, by the monotonic clock
         self._warned = False
+        self._finalize: Any = None
 
     def begin_process(self) -> None:
         """In a child of fork: the parent's files are the parent's."""
@@ -106,13 +112,14 @@ class _Chain:
     def wake(self) -> None:
         """There is a decision, and nobody writes. Raises where there is no place for it."""
         with self._lock:
-            if self._is_closed:
+            if self._is_closed or self._is_gone:
                 raise StoreError("the decision log is closed", code="closed")
             if not self._name:
                 self._open_chain()
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="fgacore-decisions", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="fgacore-decisions", daemon=True)
+                thread.start()
+                self._thread = thread
             self._woken.set()
 
     def _press(self) -> None:
@@ -120,28 +127,50 @@ class _Chain:
         self._pressed.set()
 
     def _open_chain(self) -> None:
+        """Make the folder of the chain. Not tried again at once where there is no place for it."""
+        now = time.monotonic()
+        if now - self._refused_at < LOG_FLUSH_SECONDS:
+            raise StoreError("the decision log cannot be begun", code="store_unavailable")
         name = UlidSource().make()
         folder = self.options.directory / name
+        made: list[Path] = []
         try:
             self.options.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             folder.mkdir(mode=0o700)
-            descriptor = os.open(folder / DECISIONS_SEQUENCE_NAME, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            try:
-                os.ftruncate(descriptor, 8)
-                counter = mmap.mmap(descriptor, 8)
-            finally:
-                os.close(descriptor)
-            self._folder, self._number, self._hash = folder, 0, genesis(self._store_id, name)
-            self._name = name
+            made.append(folder)
+            counter = self._open_counter(folder / DECISIONS_SEQUENCE_NAME, made)
+            self._folder, self._number, self._hash, self._name = folder, 0, genesis(self._store_id, name), name
             self._open_segment()
+            made.append(self._path)
             for place in (folder, self.options.directory):
                 _sync_directory(place)
         except OSError as error:
-            self._name = ""
+            self._name, self._refused_at = "", now
+            if self._file is not None:
+                os.close(self._file)
+                self._file = None
+            for path in reversed(made):
+                with contextlib.suppress(OSError):
+                    path.rmdir() if path is folder else path.unlink()
             self._warn(f"decisions cannot be kept in {self.options.directory}: {error.strerror}")
             raise
         self._counter = counter
         self.ring.count_into(counter)
+        util = sys.modules.get("multiprocessing.util")
+        if util is not None:  # its workers end without the interpreter's own endings
+            self._finalize = util.Finalize(None, self.close, exitpriority=0)
+
+    @staticmethod
+    def _open_counter(path: Path, made: list[Path]) -> mmap.mmap:
+        """A file of 8 bytes in memory. They are written first: a page without room on the disk would end the process when it is."""
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        made.append(path)
+        try:
+            _write_all(descriptor, bytes(8))
+            os.fsync(descriptor)
+            return mmap.mmap(descriptor, 8)
+        finally:
+            os.close(descriptor)
 
     def _open_segment(self) -> None:
         path = self._folder / DECISIONS_SEGMENT_NAME.format(number=self._number + 1)
@@ -164,38 +193,42 @@ class _Chain:
 
     def _flush(self) -> bool:
         """Under the lock."""
+        if not self._name:  # nothing was decided yet, or there was no place for it: what is in the ring only describes sessions
+            return self.ring.sequence == 0
         try:
             while True:
                 data, count, first, _ = self.ring.take()
                 if not data:
-                    return self._name == "" or self._file is not None
+                    return self._file is not None and not self._is_gone
                 self._append(data, count, first)
                 self.ring.done(True)
                 self._warned = False
-        except OSError as error:
-            self.ring.done(False)
-            self._warn(f"decisions are not written: {error.strerror or error}")
         except _Gone as error:
+            self._is_gone = True
             self.ring.done(False)
             self.ring.refuse()
             self._warn(f"decisions are not kept any more: {error}")
+        except Exception as error:  # noqa: BLE001 - whatever it is, what was taken is not on the disk, and the next round tries again
+            self.ring.done(False)
+            self._warn(f"decisions are not written: {getattr(error, 'strerror', None) or error!r}")
         return False
 
     def _append(self, payload: bytes, count: int, first: int) -> None:
         """Append a block, all of it or none, and wait for the disk."""
         if self._file is None:
             raise _Gone("there is no file")
+        if self._is_torn:
+            os.ftruncate(self._file, self._size)
+            self._is_torn = False
         self._refuse_other()
         if self._size >= LOG_SEGMENT_BYTES:
             self._open_segment()
             _sync_directory(self._folder)
         data, hash = block_bytes(self._hash, payload, first, count, time.time_ns() // 1_000, self._sign)
-        try:
-            _write_all(self._file, data)
-            os.fdatasync(self._file)
-        except OSError:
-            os.ftruncate(self._file, self._size)
-            raise
+        self._is_torn = True
+        _write_all(self._file, data)
+        os.fdatasync(self._file)
+        self._is_torn = False
         self._size += len(data)
         self._hash = hash
 
@@ -225,7 +258,7 @@ class _Chain:
             self._pressed.wait(LOG_FLUSH_SECONDS)
             self._pressed.clear()
             with self._lock:
-                if self._is_closed:
+                if self._is_closed or self._is_gone:
                     return
                 before = self._hash
                 is_written = self._flush()
@@ -240,14 +273,18 @@ class _Chain:
         with self._lock:
             if self._is_closed:
                 return
-            if self._name and self._flush() and self._file is not None:
+            self.ring.refuse()  # what is decided from here on is not in it
+            if self._flush() and self._file is not None:
                 try:
                     self._append(end_record(self.ring.sequence), 0, self.ring.sequence)
                 except (OSError, _Gone) as error:
                     self._warn(f"the end of the decisions is not written: {error}")
             self._is_closed = True
-            self.ring.refuse()
             self._woken.set()
+            self._pressed.set()
+            if self._finalize is not None:
+                self._finalize.cancel()
+                self._finalize = None
             if self._file is not None:
                 os.close(self._file)
                 self._file = None

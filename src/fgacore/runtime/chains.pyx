@@ -32,7 +32,9 @@ cdef extern from "Python.h":
 cdef enum:
     BUILD_ITEMS = 8              # as in checks.pyx
     NOGIL_ITEMS = 64
-    RECORD_ITEMS = 1 << 17       # decisions of one record of the decision log
+    RECORD_ITEMS = 1 << 17       # decisions of one record of the decision log,
+    RECORD_BYTES = 4 << 20       # and what they come to, about: a part of what fits into memory
+    RECORD_ITEM_BYTES = 272      # of one, at most: its name, where no table has it, and 11 more
     WHERE_ITEMS = 4096           # of a batch at a time, where entries ask questions of their own
 
 cdef enum:
@@ -358,6 +360,7 @@ cdef class Chained:
         cdef uint16_t type, number
         cdef uint32_t place
         cdef int64_t instant
+        cdef bint kept
         cdef object whole = context, error = None
         if context is not None or self._context is not None:
             context = self.taken(context) if context is not None else None
@@ -417,9 +420,13 @@ cdef class Chained:
             if id != NONE and id >= names_settled(version.names, type):
                 id = NONE
             place = 0 if context is None else self.context_number(context)
-            if not (place != NO_CONTEXT and (rules.number != 0 and rules.epoch == self._ring.epoch or self.number(rules)) and self._ring.put_one(
+            if place == NO_CONTEXT or not (rules.number != 0 and rules.epoch == self._ring.epoch or self.number(rules)):
+                kept = self._ring.miss()
+            else:
+                kept = self._ring.put_one(
                     rules.number, place, instant, version.revision, type, number, id, code, text, <uint32_t>length) and (
-                    not self._ring.is_sync or self._ring.sync())) and self._ring.denies and code == 0:
+                    not self._ring.is_sync or self._ring.sync())
+            if not kept and self._ring.denies and code == 0:
                 code = LOG_FAILED
         asked.revision, asked.instant, asked.code = version.revision, instant, code
         if error is not None:
@@ -696,8 +703,9 @@ cdef class Chained:
             free(codes)
 
     cdef bint keep(self, Rules rules, Version version, BatchC* batch, uint8_t* codes, object context, int64_t instant) except -1:
-        """Log a batch as one record, without the items that are in error. Moves what is left of them together: the batch is over."""
-        cdef Py_ssize_t i, n = 0
+        """Log a batch as one record, or several where it is large, without the items that are in error. Moves what is left of them together: the batch
+        is over."""
+        cdef Py_ssize_t i, end, n = 0
         cdef uint16_t* types = <uint16_t*>malloc(<size_t>(batch.count + 1) * 4)
         cdef uint16_t* relations = types + batch.count
         cdef uint32_t id, settled = 0, differ = 0, top = 0
@@ -733,18 +741,19 @@ cdef class Chained:
                 n += 1
             if n == 0:
                 return True
-            if not self.number(rules):
-                return False
             number = self.context_number(context)
-            if number == NO_CONTEXT:
-                return False
-            for i in range(0, n, RECORD_ITEMS):
+            if number == NO_CONTEXT or not self.number(rules):
+                return self._ring.miss()
+            i = 0
+            while i < n:
                 if i and not self._ring.sync():      # a batch larger than what fits waits for the disk
-                    return False
+                    return self._ring.miss()
+                end = record_end(batch, i, n)
                 if not self._ring.put(
-                        rules.number, number, instant, version.revision, <uint32_t>min(n - i, <Py_ssize_t>RECORD_ITEMS), types + i, relations + i,
-                        batch.ids + i, codes + i, batch.texts + i, batch.lengths + i):
+                        rules.number, number, instant, version.revision, <uint32_t>(end - i), types + i, relations + i, batch.ids + i, codes + i,
+                        batch.texts + i, batch.lengths + i):
                     return False
+                i = end
             return not self._ring.is_sync or self._ring.sync()
         finally:
             free(types)
@@ -972,7 +981,7 @@ cdef class Chained:
         cdef bint kept = True
         place = self.context_number(None if context is None else self.taken(context))
         if place == NO_CONTEXT or not self.number(rules):
-            return False
+            return self._ring.miss()
         for (relation, object), allowed in zip(questions, answers):
             text = text_of(object, &length, "object")
             node = node_named(rules.model, str.__str__(object).partition(":")[0], str.__str__(relation))
@@ -1078,6 +1087,19 @@ cdef object copied(object value, int depth):
     if depth <= 64 and type(value) is list:
         return [copied(item, depth + 1) for item in <list>value]
     return value
+
+
+cdef Py_ssize_t record_end(const BatchC* batch, Py_ssize_t first, Py_ssize_t end) noexcept:
+    """Where a record of the decision log ends that begins with a question of a batch."""
+    cdef Py_ssize_t i = first
+    cdef size_t size = 0
+    end = min(end, first + <Py_ssize_t>RECORD_ITEMS)
+    if (end - first) * RECORD_ITEM_BYTES <= RECORD_BYTES:
+        return end
+    while i < end and size <= RECORD_BYTES:
+        size += 9 + (2 + batch.lengths[i] if batch.ids[i] == NONE else 0)
+        i += 1
+    return i
 
 
 cdef object pair_of(object item, Py_ssize_t i, dict errors):

@@ -42,6 +42,7 @@ cdef class DecisionRing:
     cdef char* room(self, size_t size) noexcept
     cdef bint rouse(self) noexcept
     cdef bint press(self) noexcept
+    cdef bint miss(self) noexcept
     cdef bint wait_room(self, size_t size) noexcept
     cdef uint32_t note(self, int kind, uint32_t number, bytes data) except? 0xFFFFFFFFU
     cdef char* head(

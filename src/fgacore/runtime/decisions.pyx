@@ -111,6 +111,13 @@ cdef class DecisionRing:
             self.is_asleep = True
             return False
 
+    cdef bint miss(self) noexcept:
+        """Use up a sequence number for what cannot be kept, so that the gap shows. False."""
+        self.sequence += 1
+        if self.counter != NULL:
+            memcpy(self.counter, &self.sequence, 8)
+        return False
+
     cdef char* head(
             self, size_t size, uint8_t flags, uint32_t session, uint32_t context, int64_t instant, uint64_t revision, uint32_t count, uint16_t type,
             uint16_t relation) noexcept:

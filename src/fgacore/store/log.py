@@ -25,7 +25,7 @@ from fgacore.limits import LOG_WAIT_SECONDS
 
 from .bell import News
 
-__all__ = ["READ_BYTES", "Head", "Log", "Row", "open_log"]
+__all__ = ["READ_BYTES", "Head", "Log", "Row", "cache_directory", "open_log"]
 
 READ_BYTES = 4 << 20  # of records that one `read` fetches, about
 
@@ -180,6 +180,12 @@ class Log(ABC):
     def _must_write(self) -> None:
         if self.read_only:
             raise StoreError(f"{self.name} was opened read-only", code="read_only")
+
+
+def cache_directory(cache: str | os.PathLike[str] | None, store_id: bytes) -> Path:
+    """Where the files of this machine lie that belong to a store whose log is elsewhere. cache: default: one of the user's."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "fgacore" if cache is None else Path(cache)
+    return base / store_id.hex()
 
 
 def open_log(target: str | os.PathLike[str], *, read_only: bool = False) -> Log:
