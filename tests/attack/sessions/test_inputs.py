@@ -273,7 +273,7 @@ def test_the_log_has_the_context_that_was_answered_by(path: Path, clock: Clock) 
         assert session.check_objects("can_read", ["ticket:21"], context=Turning({"x": 50}, {"x": 1, "forged": "yes"})) == [False]
         assert session.decide("can_read", "ticket:21", context=Turning({"x": 1}, {})).allowed
     replayed = audit.replay(path)
-    assert (replayed.same, replayed.different) == (3, 0), replayed
+    assert (replayed.same, replayed.differences) == (3, 0), replayed
 
 
 class Lying(dict[str, Any]):
