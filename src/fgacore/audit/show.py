@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -132,7 +132,7 @@ def read(
     task: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
-) -> Iterator[LoggedDecision]:
+) -> Generator[LoggedDecision, None, None]:
     """The decisions that a store's sessions have made, chain by chain, each in the order in which they were written. store: its path or URL, or an
     engine that has it open. directory: where its decisions lie, where that is not the default.
 
@@ -178,7 +178,7 @@ class _Wanted:
         )
 
 
-def _read(store: StoreName, directory: str | os.PathLike[str] | None, wanted: _Wanted) -> Iterator[LoggedDecision]:
+def _read(store: StoreName, directory: str | os.PathLike[str] | None, wanted: _Wanted) -> Generator[LoggedDecision, None, None]:
     with state_of(store, directory) as (state, store_id, place):
         types, relations = list(state.symbols.types), list(state.symbols.relations)
         for chain in chains(place if directory is None else existing(place)):

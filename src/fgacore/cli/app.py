@@ -8,6 +8,7 @@ import click
 
 from fgacore.errors import FgaError, InternalError
 
+from .audit import audit
 from .demo import demo
 from .maintain import compact, repair, snapshot, verify
 from .options import Failure
@@ -41,5 +42,5 @@ def main() -> None:
     """
 
 
-for verb in (demo, test, reach, import_tuples, export_tuples, write, read, changes, snapshot, compact, verify, repair):
+for verb in (demo, test, reach, import_tuples, export_tuples, write, read, changes, snapshot, compact, verify, repair, audit):
     main.add_command(verb)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
-from fgacore.errors import RequestError, quote
+from fgacore.errors import LimitError, RequestError, quote
 from fgacore.kernel.plan import ModelPlan
 from fgacore.limits import SCOPE_ENTRIES_MAX
 
@@ -48,13 +48,13 @@ def read_entry(text: str) -> Entry:
 
 
 def read_scope(given: Iterable[str], model: ModelPlan, names: _Names, what: str) -> tuple[str, ...]:
-    """The entries of a scope as texts of our own, each held to a model. RequestError `invalid_scope`."""
+    """The entries of a scope as texts of our own, each held to a model. RequestError `invalid_scope`, LimitError."""
     if isinstance(given, (str, bytes)) or not isinstance(given, Iterable):
         raise RequestError(f"the {what} is not a list of entries", code="invalid_scope")
     texts: list[str] = []
     for item in given:
         if len(texts) == SCOPE_ENTRIES_MAX:
-            raise RequestError(f"the {what} has more than {SCOPE_ENTRIES_MAX} entries (SCOPE_ENTRIES_MAX)", code="invalid_scope")
+            raise LimitError(f"the {what} has more than {SCOPE_ENTRIES_MAX} entries (SCOPE_ENTRIES_MAX)")
         if not isinstance(item, str):
             raise RequestError(f"an entry of the {what} is not a text", code="invalid_scope")
         text = str.__str__(item)
