@@ -17,7 +17,22 @@ import msgpack
 
 import fgacore
 
-__all__ = ["AGENT", "ANNE", "MODEL", "SCOPE", "Block", "Clock", "Record", "Segment", "blocks", "chain_folders", "made", "read_segment", "records", "rewrite"]
+__all__ = [
+    "AGENT",
+    "ANNE",
+    "MODEL",
+    "SCOPE",
+    "Block",
+    "Clock",
+    "Record",
+    "Segment",
+    "blocks",
+    "chain_folders",
+    "made",
+    "read_segment",
+    "records",
+    "rewrite",
+]
 
 ANNE, AGENT = "user:anne", "agent:support"
 SCOPE = ["can_read ticket:*", "can_update ticket:*", "can_read note:*", "not can_read ticket:hidden"]

@@ -1,4 +1,4 @@
-"""What is in the log is what was answered: every decision, in order, with all that it takes to make it again; in the bytes that docs/format.md says."""
+"""What is in the log is what was answered: every decision, in order, with all that it takes to make it again; in the bytes of docs/format.md."""
 
 from __future__ import annotations
 
@@ -16,7 +16,14 @@ import fgacore
 from audit.desk import AGENT, ANNE, SCOPE, Clock, blocks, chain_folders, made, records
 from fgacore.audit import heads, read, verify
 
-NAMES = [f"ticket:{number}" for number in range(24)] + ["ticket:hidden", "ticket:never", "ticket:né-zürich", "ticket:" + "x" * 249, "note:1", "note:none"]
+NAMES = [f"ticket:{number}" for number in range(24)] + [
+    "ticket:hidden",
+    "ticket:never",
+    "ticket:né-zürich",
+    "ticket:" + "x" * 249,
+    "note:1",
+    "note:none",
+]
 RELATIONS = {"ticket": ("can_read", "can_update", "reader"), "note": ("can_read",)}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import shutil
 from collections.abc import Callable
@@ -67,10 +68,8 @@ def live(path: Path, seed: int, steps: int = 150, **options: Any) -> int:
             ]
             if ids:
                 makers.append(lambda own=own: engine.session(chance.choice(ids), **own))
-            try:
+            with contextlib.suppress(fgacore.RequestError):  # of what is revoked, over, suspended or needs a delegation
                 sessions.append(chance.choice(makers)())
-            except fgacore.RequestError:
-                pass
             for session in chance.sample(sessions, min(3, len(sessions))):
                 context = {"x": chance.choice((3, 30))} if session._keys and chance.random() < 0.5 else None
                 names = chance.choices(NAMES, k=chance.choice((1, 3, 12)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import shutil
 import struct
@@ -14,6 +15,7 @@ import pytest
 
 import fgacore
 from audit.desk import AGENT, ANNE, SCOPE, Block, blocks, chain_folders, made, records, rewrite
+from faults.peer import code_of
 from fgacore.audit import Verification, heads, read, replay, verify
 from fgacore.audit.files import opened
 from fgacore.audit.files import records as parsed
@@ -72,18 +74,14 @@ def test_every_byte_of_a_segment_is_proved(directory: Path) -> None:
     """One bit anywhere, and the log is not good: nothing of it passes for a write that was broken off."""
     path = folder_of(directory) / "000001.fgd"
     whole, chance = path.read_bytes(), random.Random(3)
-    places = [*range(0, 104), *range(104, len(whole), 7)]
+    places = [*range(104), *range(104, len(whole), 7)]
     for place in places:
         changed = bytearray(whole)
         changed[place] ^= 1 << chance.randrange(8)
         path.write_bytes(bytes(changed))
-        try:
-            assert not verify(directory, key=public()).good, f"byte {place}"
-            signed_only = 104 + 64 <= place and any(start <= place < start + 64 for start in signatures(whole))
-            assert signed_only or not verify(directory).good, f"byte {place} without a key"
-        except fgacore.StoreError as error:
-            assert error.code == "unknown_record"  # a version that is not ours
-            assert 8 <= place < 12
+        assert not verify(directory, key=public()).good, f"byte {place}"
+        in_signature = any(start <= place < start + 64 for start in signatures(whole))
+        assert in_signature or not verify(directory).good, f"byte {place} without a key"
     path.write_bytes(whole)
     assert verify(directory).good
 
@@ -324,12 +322,10 @@ def test_bytes_that_were_hashed_and_are_no_records_are_damage_and_no_crash(direc
         for _ in range(chance.choice((1, 1, 2, 5))):
             changed[chance.randrange(len(changed))] = chance.choice((0, 1, 2, 255, chance.randrange(256)))
         changed = changed[: chance.choice((len(changed), len(changed), chance.randrange(len(changed))))]
-        try:
+        with contextlib.suppress(ValueError):
             for kind, _, value in parsed(bytes(changed)):
                 if kind == "decisions":
                     opened(value)
-        except ValueError:
-            pass
     for number in range(60):
         changed = bytearray(payload)
         for _ in range(3):
@@ -338,10 +334,7 @@ def test_bytes_that_were_hashed_and_are_no_records_are_damage_and_no_crash(direc
         rewrite(folder, [block])
         verify(directory)
         for call in (lambda: list(read(directory.parent)), lambda: replay(directory.parent)):
-            try:
-                call()
-            except fgacore.StoreError as error:
-                assert error.code == "corrupt", number
+            assert code_of(call) in ("corrupt", "done"), number
 
 
 def test_a_live_log_is_good_while_it_is_written(tmp_path: Path) -> None:

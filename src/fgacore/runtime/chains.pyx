@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import numpy
 
-from fgacore.errors import FgaError, InternalError, RequestError, quote
+from fgacore.errors import FgaError, InternalError, RequestError, StoreError, quote
 from fgacore.formats import DECISION_CODES, SEMANTICS_VERSION
 from fgacore.kernel.check cimport NO, UNKNOWN, YES
 from fgacore.kernel.grants cimport NEVER
@@ -310,6 +310,8 @@ cdef class Chained:
             if answer == UNKNOWN:
                 return WHERE_YES if self._engine.check_long(version, rules.model, plan, asker.id, node, id, context, instant) else WHERE_NO
             return WHERE_YES if answer == YES else WHERE_NO
+        except StoreError:           # closed meanwhile: that is no answer
+            raise
         except FgaError:
             return WHERE_ERROR
 
@@ -405,6 +407,8 @@ cdef class Chained:
                 if answer == UNKNOWN:
                     try:
                         answer = YES if self._engine.check_long(version, model, plan, asker.id, node, place, whole, instant) else NO
+                    except StoreError:
+                        raise
                     except FgaError as raised:
                         if error is None:
                             error = raised
@@ -524,6 +528,8 @@ cdef class Chained:
             else:
                 try:
                     self.ask_group(checker, rules.model, rules.where_subjects[entry.where], group, batch, places, [])
+                except StoreError:
+                    raise
                 except FgaError:
                     memset(group.answers, WHERE_ERROR, n)
             for i in range(n):
