@@ -193,9 +193,9 @@ class SessionOracle:
             ("expired", lambda link: link.expires_at is not None and self.at >= link.expires_at),
             ("outside_boundary", lambda link: not self._bounded(link.principal, relation, object, surroundings)),
         ):
-            named = [link.principal for link in links if at_fault(link)]
-            if named:
-                return Verdict(code, frozenset(named if code == "expired" else named[:1]))
+            for link in links:
+                if at_fault(link):
+                    return Verdict(code, frozenset({link.principal}))
         if (named := self._out_of_scope(links, relation, object, surroundings)) is not None:
             return Verdict("out_of_scope", named)
         return self._held(links, relation, object, surroundings)

@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import fgacore
@@ -626,3 +627,145 @@ def session_by_hand(tell: Tell, how: str) -> list[str]:
         except (TypeError, AttributeError, fgacore.FgaError):
             continue
     return said
+
+
+# The decision log
+
+
+def _desk(engine: Any, count: int = 1) -> Any:
+    """A session that may read the documents of `faults.world`, on somebody's behalf."""
+    for who in ("user:a", "user:b"):
+        engine.write([(who, "reader", f"doc:{number}") for number in range(1, count + 1)], on_duplicate="ignore")
+    return engine.session("user:b", on_behalf_of="user:a", scope=["can doc:*"])
+
+
+def decide(tell: Tell, path: str, count: int, *, each: int = 1, then: float = 0.0, **options: Any) -> None:
+    """Make decisions, and tell after every `each` how many there are; then stay until killed."""
+    session = _desk(fgacore.open(path, **options))
+    tell("open")
+    for number in range(1, count + 1):
+        assert session.check("can", "doc:1"), number
+        if number % each == 0:
+            tell(number)
+    time.sleep(then)
+    tell("done")
+    time.sleep(60)
+
+
+def decide_and_end(tell: Tell, path: str, how: str) -> None:
+    """Make 100 decisions, and end without closing the engine."""
+    engine: Any = fgacore.open(path)
+    session = _desk(engine)
+    assert all(session.check("can", "doc:1") for _ in range(100))
+    if how == "dropped":
+        del session, engine
+        import gc
+
+        gc.collect()
+    else:
+        _open["engine"] = engine
+
+
+def decide_until(session: Any, code: str, seconds: float = 10.0) -> list[str]:
+    """Decide until a decision has this code; the codes."""
+    codes: list[str] = []
+    end = time.monotonic() + seconds
+    while not codes or codes[-1] != code:
+        assert time.monotonic() < end, f"no decision is `{code}`: {codes[-1]}"
+        codes.append(str(session.decide("can", "doc:1").code))
+        time.sleep(0.001)
+    return codes
+
+
+def decide_on_full_disk(tell: Tell, path: str, *, begun: bool, **options: Any) -> dict[str, Any]:
+    """Decide while no file may grow, with a chain that is begun already or not; and after there is room again. The codes."""
+    import resource
+    import signal
+
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    engine: Any = fgacore.open(path, **options)
+    session = _desk(engine)
+    found: dict[str, Any] = {"before": [], "full": [], "after": []}
+    if begun:
+        found["before"] = [str(session.decide("can", "doc:1").code) for _ in range(5)]
+        assert engine._decisions.flush()
+    limit = max([file.stat().st_size for file in Path(path, "decisions").glob("*/*.fgd")], default=0) + (100 if begun else 0)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    try:
+        if options.get("on_log_failure") == "allow":
+            for _ in range(20):
+                found["full"].append(str(session.decide("can", "doc:1").code))
+                time.sleep(0.01)
+        else:
+            found["full"] = decide_until(session, "log_failed")
+            found["full"] += [str(session.decide("can", "doc:1").code) for _ in range(5)]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+    found["folders"] = len(list(Path(path, "decisions").glob("*")))
+    if options.get("on_log_failure") == "allow":
+        time.sleep(0.3)
+    found["after"] = decide_until(session, "allowed")
+    found["after"] += [str(session.decide("can", "doc:1").code) for _ in range(5)]
+    engine.close()
+    return found
+
+
+def decide_once(tell: Tell, path: str, **options: Any) -> list[str]:
+    """The codes of a single and of a batch, of a store that has what they are about."""
+    with fgacore.open(path, **options) as engine:
+        session = engine.session("user:b", on_behalf_of="user:a", scope=["can doc:*"])
+        return [str(session.decide("can", "doc:1").code), *map(str, session.check_objects("can", ["doc:1", "doc:1"]))]
+
+
+def fork_and_decide(tell: Tell, path: str, *, threads: int = 0) -> list[str]:
+    """A session that decides in its parent, in children of it made meanwhile, and in their child; what went wrong."""
+    engine: Any = fgacore.open(path)
+    session = _desk(engine)
+    faults: list[str] = []
+    stop = threading.Event()
+
+    def go_on() -> None:
+        while not stop.is_set():
+            if not session.check("can", "doc:1"):
+                faults.append("the parent is denied")
+                return
+            time.sleep(0.0001)
+
+    crew = [threading.Thread(target=go_on) for _ in range(threads)]
+    for thread in crew:
+        thread.start()
+    assert all(session.check("can", "doc:1") for _ in range(10))
+
+    def child() -> None:
+        assert all(session.check("can", "doc:1") for _ in range(20))
+        inner = forked(lambda: all(session.check("can", "doc:1") for _ in range(30)) and engine.close())
+        assert inner == [], inner
+        engine.close()
+
+    for _ in range(4):
+        faults += forked(child)
+    assert all(session.check("can", "doc:1") for _ in range(10))
+    stop.set()
+    for thread in crew:
+        thread.join()
+    engine.close()
+    return faults
+
+
+def decide_in_pool(tell: Tell, path: str) -> int:
+    """Decisions by workers of multiprocessing, which end in their own way; how many."""
+    import multiprocessing
+
+    _open["engine"] = fgacore.open(path)
+    _desk(_open["engine"])
+    workers = multiprocessing.get_context("fork").Pool(3)
+    found = workers.map(_pool_decides, range(12))
+    workers.close()
+    workers.join()
+    _open.pop("engine").close()
+    return sum(found)
+
+
+def _pool_decides(number: int) -> int:
+    session: Any = _open["engine"].session("user:b", on_behalf_of="user:a", scope=["can doc:*"])
+    return sum(session.check("can", "doc:1") for _ in range(10))

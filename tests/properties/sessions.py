@@ -99,7 +99,6 @@ class Sessions:
         self.open: list[Opened] = []
         self.followed: list[Opened] = []  # the same sessions, made by the follower
         self.moments: dict[int, Moment] = {}
-        self.skewed: set[int] = set()
         self.history: list[str] = []
         self.met: Counter[str] = Counter()  # codes of the decisions that were compared
         self._oracle: Oracle | None = None
@@ -156,7 +155,6 @@ class Sessions:
 
     def write_model(self, model: Model) -> None:
         self.history.append(f"model {len(self.models)}:\n{describe(model)}")
-        list(self.engine.read())
         self.engine.write_model(language.to_json(model))
         self.models.append(model)
         self._noted()
@@ -308,12 +306,6 @@ class Sessions:
     def merge(self) -> None:
         self.history.append("merge")
         self.engine.merge()
-        self._snapped()
-
-    def _snapped(self) -> None:
-        revision = self.engine.revision
-        if revision in self.moments and self.moments[revision].now != self.now:
-            self.skewed.add(revision)
 
     def sweep(self) -> None:
         self.history.append("sweep")
@@ -338,7 +330,6 @@ class Sessions:
         if self.folder is None:
             return
         self.history.append("reopen")
-        self._snapped()
         self.engine.close()
         if self.follower is not None:
             self.follower.close()
@@ -618,7 +609,7 @@ class Sessions:
         self.ask(make_context(source, self.model), _questions(self.model), by_follower=by_follower)
 
     def any_past(self, source: Choices) -> None:
-        moments = {revision: moment for revision, moment in self.moments.items() if moment.models and revision not in self.skewed}
+        moments = {revision: moment for revision, moment in self.moments.items() if moment.models}
         if moments:
             revision = pick(source, sorted(moments, reverse=True))
             model = self.models[moments[revision].models - 1]

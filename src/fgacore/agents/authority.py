@@ -126,6 +126,9 @@ def set_suspended(engine: Holder, subject: str, is_stopped: bool, by: str | None
     """Suspend a subject, or let it go on; the revision. Where nothing changes there is no record."""
     subject = plain(engine, subject, "who is suspended")
     state = engine._state
+    type = subject.partition(":")[0]
+    if is_stopped and type not in state.symbols.types:
+        raise RequestError(f"no model of the store has a type {quote(type)}: nobody would be stopped", code="type_not_found")
 
     def make() -> tuple[Any, Any] | None:
         if (subject in state.control.suspensions) is is_stopped:

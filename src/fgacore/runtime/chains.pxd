@@ -106,7 +106,8 @@ cdef class Chained:
     cdef Rules rules
     cdef Rules current(self)
     cdef Rules compile(self)
-    cdef object merged(self, object context)
+    cdef dict taken(self, object context)
+    cdef object merged(self, dict given)
     cdef int where_holds(
         self, Rules rules, Version version, int32_t where, const char* text, uint32_t length, uint32_t id, object context, int64_t instant) except -1
     cdef int admit(
@@ -120,7 +121,7 @@ cdef class Chained:
         self, Checker checker, Rules rules, const BatchC* batch, const uint8_t* codes, const uint32_t* entry_ids, Py_ssize_t first, Py_ssize_t count,
         BatchC* group, uint32_t* places, uint8_t* found) except -1
     cdef list many(self, list items, object relation, bint pairs, object context, object at_least, bint quiet, bint only, dict errors, Pin pin)
-    cdef uint32_t context_number(self, object context) except? 0xFFFFFFFFU
+    cdef uint32_t context_number(self, dict context) except? 0xFFFFFFFFU
     cdef dict description(self, Rules rules)
     cdef bint keep(
         self, Rules rules, Version version, BatchC* batch, uint8_t* codes, object context, int64_t instant) except -1

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import numpy
 
-from fgacore.errors import FgaError, InternalError, RequestError, quote
+from fgacore.errors import FgaError, InternalError, RequestError, StoreError, quote
 from fgacore.formats import DECISION_CODES, SEMANTICS_VERSION
 from fgacore.kernel.check cimport NO, UNKNOWN, YES
 from fgacore.kernel.grants cimport NEVER
@@ -266,27 +266,28 @@ cdef class Chained:
         self.rules = rules
         return rules
 
-    cdef object merged(self, object context):
-        """The session's context over the caller's, which has only keys that the session named."""
+    cdef dict taken(self, object context):
+        """The caller's context as ours, which has only keys that the session named: what is evaluated is what is logged, whatever the caller does."""
         cdef dict given
-        if context is None:
-            return self._context
         if not isinstance(context, Mapping):
             raise RequestError("a context is a mapping", code="invalid_context")
         try:
-            given = dict(context)
+            given = {str.__str__(name) if isinstance(name, str) else name: copied(value, 0) for name, value in dict(context).items()}
         except Exception as error:   # a mapping's own code
             raise RequestError("a context that cannot be read", code="invalid_context") from error
         if self._controlled:
             for name in given:
-                if not isinstance(name, str) or str.__str__(name) not in self._keys:
+                if not isinstance(name, str) or name not in self._keys:
                     raise RequestError(f"the session takes no context {quote(name)}: it was not named when it was made", code="context_refused")
-                if self._state.bound is not None and str.__str__(name) in self._state.bound:
+                if self._state.bound is not None and name in self._state.bound:
                     raise RequestError(f"the store binds {quote(name)} to its clock: no call gives it", code="context_refused")
-        given = {str.__str__(name) if isinstance(name, str) else name: value for name, value in given.items()}
-        if self._context is not None:
-            given.update(self._context)
         return given
+
+    cdef object merged(self, dict given):
+        """The session's context over the caller's."""
+        if given is None or self._context is None:
+            return self._context if given is None else given
+        return {**given, **self._context}
 
     # ---- one question ----
 
@@ -309,6 +310,8 @@ cdef class Chained:
             if answer == UNKNOWN:
                 return WHERE_YES if self._engine.check_long(version, rules.model, plan, asker.id, node, id, context, instant) else WHERE_NO
             return WHERE_YES if answer == YES else WHERE_NO
+        except StoreError:           # closed meanwhile: that is no answer
+            raise
         except FgaError:
             return WHERE_ERROR
 
@@ -362,6 +365,7 @@ cdef class Chained:
         cdef bint kept
         cdef object whole = context, error = None
         if context is not None or self._context is not None:
+            context = self.taken(context) if context is not None else None
             whole = self.merged(context)
         instant = self._writer.tick(True) if state.ticking else 0
         rules = self.current()
@@ -403,6 +407,8 @@ cdef class Chained:
                 if answer == UNKNOWN:
                     try:
                         answer = YES if self._engine.check_long(version, model, plan, asker.id, node, place, whole, instant) else NO
+                    except StoreError:
+                        raise
                     except FgaError as raised:
                         if error is None:
                             error = raised
@@ -522,6 +528,8 @@ cdef class Chained:
             else:
                 try:
                     self.ask_group(checker, rules.model, rules.where_subjects[entry.where], group, batch, places, [])
+                except StoreError:
+                    raise
                 except FgaError:
                     memset(group.answers, WHERE_ERROR, n)
             for i in range(n):
@@ -614,6 +622,7 @@ cdef class Chained:
         cdef list objects = [pair_of(item, i, own if errors is not None else None) for i, item in enumerate(items)] if pairs else items
         cdef object whole = context
         if context is not None or self._context is not None:
+            context = self.taken(context) if context is not None else None
             whole = self.merged(context)
         instant = self._writer.tick(count < NOGIL_ITEMS) if self._state.ticking else 0
         memset(&batch, 0, sizeof(batch))
@@ -762,12 +771,12 @@ cdef class Chained:
             rules.number = self._ring.describe(self.description(rules))
         return rules.number != 0
 
-    cdef uint32_t context_number(self, object context) except? 0xFFFFFFFFU:
+    cdef uint32_t context_number(self, dict context) except? 0xFFFFFFFFU:
         """The number of a caller's context in the decision log; 0: there is none. NO_CONTEXT: it could not be kept."""
         cdef uint32_t number
         if context is None:
             return 0
-        number = self._ring.context(dict(context))
+        number = self._ring.context(context)
         return number if number else NO_CONTEXT
 
     cdef dict description(self, Rules rules):
@@ -820,7 +829,7 @@ cdef class Chained:
         cdef int64_t instant
         cdef list out = [], each, sets = []
         cdef Py_ssize_t i
-        context = self.merged(context)
+        context = self.merged(self.taken(context) if context is not None else None)
         instant = self._writer.tick(False) if self._state.ticking else 0
         rules = self.current()
         version = self._state.version
@@ -976,7 +985,7 @@ cdef class Chained:
         cdef Py_ssize_t length = 0
         cdef const char* text
         cdef bint kept = True
-        place = self.context_number(context)
+        place = self.context_number(None if context is None else self.taken(context))
         if place == NO_CONTEXT or not self.number(rules):
             return self._ring.miss()
         for (relation, object), allowed in zip(questions, answers):
@@ -1034,7 +1043,7 @@ cdef class Chained:
             texts += not (<uint8_t>data[bits + (i >> 3)] >> (i & 7)) & 1
         if texts > end:
             raise ValueError("a record is cut off")
-        whole = self.merged(context)
+        whole = self.merged(self.taken(context) if context is not None else None)
         instant = self._writer.tick(False) if self._state.ticking else 0
         memset(&batch, 0, sizeof(batch))
         checker = self._state.take()
@@ -1075,6 +1084,15 @@ cdef class Chained:
         finally:
             self._state.give(checker)
             free(batch.texts)
+
+
+cdef object copied(object value, int depth):
+    """A value whose lists and maps nobody else has."""
+    if depth <= 64 and type(value) is dict:
+        return {key: copied(item, depth + 1) for key, item in (<dict>value).items()}
+    if depth <= 64 and type(value) is list:
+        return [copied(item, depth + 1) for item in <list>value]
+    return value
 
 
 cdef Py_ssize_t record_end(const BatchC* batch, Py_ssize_t first, Py_ssize_t end) noexcept:

@@ -212,3 +212,40 @@ def test_the_order_of_denials_names_the_worst_first(engine: Any, clock: Clock) -
     denied(fresh, "out_of_scope", SUPPORT)
     fresh = engine.session(SUPPORT, on_behalf_of=ANNE, scope=list(EVERYTHING))
     denied(fresh, "not_held", ANNE)
+
+
+def test_relation_and_object_are_not_exchanged(engine: Any) -> None:
+    session = engine.session(SUPPORT)
+    for door in (session.check, session.decide):
+        assert isinstance(refusal(lambda: door("ticket:1", "can_read")), RequestError)  # noqa: B023
+        assert isinstance(refusal(lambda: door(SUPPORT, "ticket:1")), RequestError)  # noqa: B023
+    found = session.batch_check([("ticket:1", "can_read")])
+    assert (list(found), set(found.errors)) == ([False], {0})
+
+
+@pytest.mark.parametrize("bad", ["5", 1.5, b"5", [5], object()])
+def test_a_revision_that_is_asked_for_is_a_number(bad: Any, engine: Any) -> None:
+    session = engine.session(SUPPORT)
+    for call in (lambda: session.check("can_read", "ticket:1", at_least=bad), lambda: session.decide("can_read", "ticket:1", at_least=bad)):
+        with pytest.raises((RequestError, TypeError)):
+            call()
+
+
+def test_a_relation_that_is_unknown_is_an_error_and_no_list_is_empty_for_it(engine: Any) -> None:
+    """A typing error must not look like a denial, nor an exception that was meant."""
+    for session in (engine.session(SUPPORT), delegated(engine), engine.session(SUPPORT, scope=[])):
+        for call in (
+            lambda: session.check("can_raed", "ticket:1"),  # noqa: B023
+            lambda: session.check_objects("can_raed", ["ticket:1"]),  # noqa: B023
+            lambda: session.filter_objects("can_raed", ["ticket:1"]),  # noqa: B023
+            lambda: session.list_objects("can_raed", "ticket"),  # noqa: B023
+            lambda: session.list_objects("can_read", "tikcet"),  # noqa: B023
+            lambda: session.list_relations("tikcet:1"),  # noqa: B023
+        ):
+            assert refusal(call).code in ("relation_not_found", "type_not_found")
+
+
+@pytest.mark.parametrize("bad", ["report ", "", None, True, 5])
+def test_a_list_is_asked_to_raise_or_to_report(bad: Any, engine: Any) -> None:
+    with pytest.raises((RequestError, TypeError)):
+        engine.session(SUPPORT).list_objects("can_read", "ticket", on_missing_context=bad)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import fgacore
-from attack.sessions.desk import ANNE, ASSIGNED, EVERYTHING, HELPER, SUPPORT, code_of, delegated, denied, nothing
+from attack.sessions.desk import ANNE, ASSIGNED, EVERYTHING, HELPER, MODEL, SUPPORT, code_of, conditioned, delegated, denied, nothing
 
 ROUNDS = 2_000 if os.environ.get("FGACORE_SOAK") else 120
 pytestmark = pytest.mark.usefixtures("_restless")
@@ -191,8 +191,6 @@ def test_many_hand_on_at_once_and_nothing_outlives_the_root(engine: Any) -> None
 
 def test_one_session_is_asked_by_many_threads(engine: Any) -> None:
     """With other contexts, objects and relations at once: no answer is another's."""
-    from attack.sessions.desk import conditioned
-
     conditioned(engine)
     session = engine.session(SUPPORT, on_behalf_of=ANNE, scope=["can_read ticket:*", "not can_read ticket:2"], context_keys=["x"])
     cases = [("ticket:1", 1, True), ("ticket:2", 1, False), ("ticket:21", 1, True), ("ticket:21", 50, False), ("ticket:4", 1, False)]
@@ -248,3 +246,67 @@ def test_two_engines_of_one_store_never_allow_after_they_have_the_news(path: Pat
             assert session.check("can_read", "ticket:1", at_least=revision) is (turn % 2 == 1)
         if not session.check("can_read", "ticket:1"):
             nothing(session)
+
+
+@pytest.mark.parametrize("work", ["compact", "merge", "model", "reopen"])
+def test_what_the_store_goes_through_changes_no_answer(work: str, path: Path) -> None:
+    """Names are numbered anew, tables are exchanged, models come and go, other engines open and close: the same is allowed, and no more."""
+    lesser = MODEL.replace("type payment\n  relations\n    define can_read: [user, agent]\n", "")
+    with fgacore.open(path) as opened:
+        engine: Any = opened
+        engine.write([(f"agent:filler-{number}", "assignee", f"ticket:filler-{number}") for number in range(30)])
+        id = engine.delegate(by=ANNE, to=SUPPORT, scope=["can_read ticket:*", "not can_read ticket:2", "can_read payment:*"])
+        session = engine.session(id)
+        names = ["ticket:filler-1", *ASSIGNED, "ticket:filler-2"]
+
+        def ask() -> str | None:
+            found = session.check_objects("can_read", names)
+            listed = set(session.list_objects("can_read", "ticket"))
+            decision = session.decide("can_read", "ticket:2")
+            fresh = engine.session(id).check("can_read", "ticket:3")
+            try:
+                payment = session.check("can_read", "payment:1")
+            except fgacore.RequestError as error:
+                payment = work == "model" and error.code == "type_not_found"
+            if found != [False, True, False, True, False] or listed != {"ticket:1", "ticket:3"} or not fresh or not payment:
+                return f"{found}, {listed}, {fresh}, {payment}"
+            return None if decision.code == "out_of_scope" else f"{decision}"
+
+        with Watch() as watch:
+            for _ in range(3):
+                watch.run(ask)
+            for turn in range(ROUNDS // 6):
+                if work == "model":
+                    engine.write_model(lesser if turn % 2 == 0 else MODEL)
+                elif work == "reopen":
+                    with fgacore.open(path) as other_:
+                        other: Any = other_
+                        assert other.session(id).check("can_read", "ticket:1")
+                        other.write([(f"agent:new-{turn}", "assignee", "ticket:new")])
+                else:
+                    engine.delete(subject=f"agent:filler-{turn % 30}")
+                    engine.write([(f"agent:other-{turn}", "assignee", f"ticket:other-{turn}")])
+                    getattr(engine, work)()
+                watch.let_ask()
+
+
+def test_delegations_made_at_once_have_ids_of_their_own(path: Path) -> None:
+    """By two engines over one store, in threads."""
+    with fgacore.open(path) as left, fgacore.open(path) as right:
+        made: list[str] = []
+
+        def work(engine: Any) -> None:
+            made.extend(engine.delegate(by=ANNE, to=SUPPORT, scope=["can_read ticket:1"]) for _ in range(20))
+
+        threads = [threading.Thread(target=work, args=(engine,)) for engine in (left, right, left, right)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert len(set(made)) == 80
+        for engine in (left, right):
+            any_engine: Any = engine
+            any_engine.wait_for(max(left.revision, right.revision), timeout=20)
+            assert {item.id for item in any_engine.delegations()} == set(made)
+            revisions = [item.revision for item in any_engine.delegations()]
+            assert len(set(revisions)) == 80

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import fgacore
 from attack.sessions.desk import (
     ANNE,
+    ASSIGNED,
     EVERYTHING,
     HELPER,
     LAST,
@@ -314,3 +316,80 @@ def test_the_first_link_from_the_root_that_is_over_is_named(above: int, below: i
     child = engine.session(parent.delegate(to=HELPER, scope=list(EVERYTHING), expires_in=below))
     clock.seconds += 20
     denied(child, "expired", SUPPORT)
+
+
+@pytest.mark.parametrize("seconds", [1e9, 1e11, 2.5e11, 3e11, 1e12, 9e12, 10**12, 10**30])
+def test_an_end_beyond_the_calendar_is_refused_or_shown(seconds: float, engine: Any) -> None:
+    """What is recorded must be shown for ever after: one such record must not end every list."""
+    for make in (
+        lambda: delegated(engine, expires_in=seconds),
+        lambda: engine.session(SUPPORT, expires_in=seconds),
+        lambda: engine.session(engine.delegate(by=ANNE, to=SUPPORT, scope=list(EVERYTHING)), expires_in=seconds),
+    ):
+        try:
+            session = make()
+        except RequestError:
+            continue
+        assert session.expires_at > at(START)
+        assert allowed(session, "can_read", "ticket:1")
+    assert all(item.active and (item.expires_at is None or item.expires_at > at(START)) for item in engine.delegations())
+
+
+@pytest.mark.parametrize("stop", ["suspend", "revoke"])
+def test_one_write_stops_hundreds_that_hang_below(stop: str, engine: Any) -> None:
+    """However many and however deep: none is forgotten, whether it was asked before or not."""
+    id = engine.delegate(by=ANNE, to=SUPPORT, scope=list(EVERYTHING), redelegations=9)
+    engine.write([(f"agent:{number}", "assignee", "ticket:1") for number in range(400)])
+    made = [engine.session(id)]
+    for number in range(400):
+        above = made[number // 5]  # each hands on to five
+        left = 9 - len(above.principals) + 1
+        made.append(engine.session(above.delegate(to=f"agent:{number}", scope=list(EVERYTHING), redelegations=left)))
+    assert all(session.check("can_read", "ticket:1") for session in made[::2])
+    before = engine.revision
+    if stop == "suspend":
+        engine.suspend(SUPPORT)
+    else:
+        engine.revoke(id)
+    assert engine.revision == before + 1
+    codes = {(decision.allowed, decision.code, decision.principal) for decision in (session.decide("can_read", "ticket:1") for session in made)}
+    assert codes == {(False, "suspended" if stop == "suspend" else "delegation_revoked", SUPPORT)}
+    assert not any(any(session.check_objects("can_read", ASSIGNED)) for session in made)
+    assert engine.delegations(active=True) == []
+
+
+@pytest.mark.parametrize("on_disk", [False, True])
+def test_the_end_of_a_session_alone_is_watched(on_disk: bool, engine: Any, path: Path, clock: Clock) -> None:
+    """Where nothing else in the store ever ends: no tuple, no delegation."""
+    opened: Any = fgacore.open(path, clock=clock, read_only=True) if on_disk else engine
+    with opened:
+        sessions = [opened.session(SUPPORT, expires_in=10), opened.session(SUPPORT, on_behalf_of=ANNE, scope=list(EVERYTHING), expires_in=10)]
+        for session in sessions:
+            assert allowed(session, "can_read", "ticket:1")
+        clock.seconds += 9
+        for session in sessions:
+            assert session.check("can_read", "ticket:1")
+        clock.seconds += 1
+        for session in sessions:
+            assert session.check("can_read", "ticket:1") is False
+            denied(session, "expired", SUPPORT)
+            nothing(session)
+
+
+@pytest.mark.parametrize("door", ["check", "decide", "check_objects", "filter_objects", "batch_check", "list_objects", "list_relations", "reach"])
+def test_every_door_looks_at_the_clock_first(door: str, engine: Any, clock: Clock) -> None:
+    """It is the first that is asked after the end."""
+    session = engine.session(SUPPORT, expires_in=10)
+    doors = {
+        "check": lambda: session.check("can_read", "ticket:1"),
+        "decide": lambda: bool(session.decide("can_read", "ticket:1")),
+        "check_objects": lambda: any(session.check_objects("can_read", ASSIGNED)),
+        "filter_objects": lambda: bool(session.filter_objects("can_read", ASSIGNED)),
+        "batch_check": lambda: any(session.batch_check([("can_read", "ticket:1")])),
+        "list_objects": lambda: len(session.list_objects("can_read", "ticket")) > 0,
+        "list_relations": lambda: "can_read" in session.list_relations("ticket:1"),
+        "reach": lambda: len(session.reach().definite["ticket", "can_read"]) > 0,
+    }
+    assert doors[door]() is True
+    clock.seconds += 10
+    assert doors[door]() is False

@@ -30,6 +30,7 @@ from attack.worlds import START, Clock, at, refusal
 from faults import tasks
 from faults.peer import Peer, until
 from fgacore import StoreError
+from postgres import StoreUrl
 
 
 def test_what_one_engine_records_binds_the_sessions_of_another(path: Path, clock: Clock) -> None:
@@ -345,3 +346,28 @@ def test_a_child_of_a_fork_is_bound_by_what_the_parent_records_later(path: Path,
     """A session that was made before the fork, asked on both sides of it."""
     found = peer().run(tasks.fork_with_session, os.fspath(path), ANNE, SUPPORT, list(EVERYTHING))
     assert found == ["allowed", "allowed", "suspended", "suspended"]
+
+
+def test_machines_that_share_a_log_share_what_stops_sessions(postgres: StoreUrl) -> None:
+    """As two engines over one directory, over PostgreSQL."""
+    with fgacore.open(postgres()) as left_, fgacore.open(postgres()) as right_:
+        left: Any = left_
+        right: Any = right_
+        left.write_model(MODEL)
+        left.write(grants(ANNE, SUPPORT, HELPER))
+        id = left.delegate(by=ANNE, to=SUPPORT, scope=list(EVERYTHING), redelegations=1, expires_in=3_600)
+        child = left.session(id).delegate(to=HELPER, scope=["can_read ticket:*"])
+        right.wait_for(left.revision, timeout=30)
+        session, below = right.session(id), right.session(child)
+        assert allowed(below, "can_read", "ticket:1")
+        for stop, start, code in (
+            (lambda: left.suspend(SUPPORT), lambda: left.resume(SUPPORT), "suspended"),
+            (lambda: left.boundary("agent", "can_read note:*"), lambda: left.lift_boundary("agent"), "outside_boundary"),
+        ):
+            right.wait_for(stop(), timeout=30)
+            denied(below, code, SUPPORT)
+            right.wait_for(start(), timeout=30)
+            assert allowed(below, "can_read", "ticket:1")
+        left.wait_for(right.revoke(id), timeout=30)
+        denied(left.session(child), "delegation_revoked", SUPPORT)
+        denied(session, "delegation_revoked", SUPPORT)
