@@ -176,25 +176,25 @@ class _Wanted:
             and (self.until is None or time < self.until)
         )
 
-    def decision(self, each: LoggedDecision) -> bool:
+    def decision(self, relation: str, object: str, code: str) -> bool:
         return (
-            (self.object is None or self.object == each.object)
-            and (self.relation is None or self.relation == each.relation)
-            and (self.code is None or self.code == each.code or (self.code == "denied" and not each.allowed))
+            (self.object is None or self.object == object)
+            and (self.relation is None or self.relation == relation)
+            and (self.code is None or self.code == code or (self.code == "denied" and code != "allowed"))
         )
 
 
 def _read(store: StoreName, directory: str | os.PathLike[str] | None, wanted: _Wanted) -> Generator[LoggedDecision, None, None]:
     with state_of(store, directory) as (state, store_id, place):
-        types, relations = list(state.symbols.types), list(state.symbols.relations)
         for chain in chains(place if directory is None else existing(place)):
             for block in logged(chain, store_id):
+                names, types, relations = state.newest.names, list(state.symbols.types), list(state.symbols.relations)
                 for each in block:
                     if wanted.session(each):
-                        yield from filter(wanted.decision, _told(each, state.newest.names, types, relations))
+                        yield from _told(each, wanted, names, types, relations)
 
 
-def _told(each: Logged, names: Names, types: list[str], relations: list[str]) -> Iterator[LoggedDecision]:
+def _told(each: Logged, wanted: _Wanted, names: Names, types: list[str], relations: list[str]) -> Iterator[LoggedDecision]:
     decided, session = each.decided, each.session
     try:
         whole = opened(decided)
@@ -211,7 +211,10 @@ def _told(each: Logged, names: Names, types: list[str], relations: list[str]) ->
         said_types, whole.types.tolist(), said_relations, whole.ids.tolist(), whole.codes.tolist(), strict=True
     ):
         known = next(texts) if id == _NONE else names.text(number, id) if same else None
+        object = known or f"{type}#{id}"
         said, link = _CODES.get(code & 15, "unknown"), code >> 4
+        if not wanted.decision(relation, object, said):
+            continue
         denied = code != 0 and said != "log_failed" and link < len(principals)
         yield LoggedDecision(
             chain=each.chain,
@@ -220,7 +223,7 @@ def _told(each: Logged, names: Names, types: list[str], relations: list[str]) ->
             revision=decided.revision,
             principals=principals,
             relation=relation,
-            object=known or f"{type}#{id}",
+            object=object,
             allowed=code == 0,
             code=said,
             principal=principals[link] if denied else None,
