@@ -6,6 +6,7 @@ everything was closed and opened again. And what a session may is never more tha
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import tempfile
 from collections import Counter
@@ -17,9 +18,10 @@ from typing import Any
 
 import fgacore
 from adapters import Question, Triple, given
-from fgacore import language
+from fgacore import audit, language
 from fgacore.errors import FgaError, RequestError
 from fgacore.language.model import Model
+from fgacore.store.log import open_log
 from oracle import Oracle, Stored
 from session_oracle import Asking, Control, Recorded, SessionOracle, Verdict, known_to
 from strategies import (
@@ -101,6 +103,7 @@ class Sessions:
         self.moments: dict[int, Moment] = {}
         self.history: list[str] = []
         self.met: Counter[str] = Counter()  # codes of the decisions that were compared
+        self.decided = 0  # decisions that were replayed
         self._oracle: Oracle | None = None
 
     def _open(self, **options: Any) -> Any:
@@ -334,11 +337,22 @@ class Sessions:
         if self.follower is not None:
             self.follower.close()
             self.follower, self.followed = None, []
+        self.replay()
         self.clock = self.now
         self.engine = self._open()
         self.open = [Opened(item.asking, made) for item in self.open if (made := self._again(self.engine, item.asking)) is not None]
         self._delegations()
         self._suspensions()
+
+    def replay(self) -> None:
+        """Whatever was decided, by both engines and at any revision since the last compaction, comes out the same once more."""
+        if self.folder is None or not (self.folder / "authz" / "decisions").exists():
+            return
+        self.history.append("replay")
+        with contextlib.closing(open_log(self.folder / "authz", read_only=True)) as log:
+            replayed = audit.replay(self.folder / "authz" / "decisions", log)
+        self.require(replayed.different == 0, f"{replayed}")
+        self.decided += replayed.same
 
     def follow(self) -> None:
         if self.folder is None:

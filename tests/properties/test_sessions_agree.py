@@ -180,6 +180,7 @@ def test_long_histories_agree(number: int) -> None:
             begun(sessions, source)
             for _ in range(60):
                 sessions.any_step(source)
+            sessions.reopen()  # what was decided is decided again
 
 
 @pytest.mark.parametrize("number", range(8 if SOAK else 1))
@@ -204,8 +205,10 @@ def test_whatever_was_answered_at_a_revision_is_answered_of_it_later(number: int
         for _ in range(2):
             for _ in range(25):
                 sessions.any_past(source)
+            sessions.any_question(source)
             sessions.merge()
             sessions.reopen()
+        assert sessions.decided > 0
 
 
 def test_these_worlds_reach_every_code_and_allow_something() -> None:

@@ -371,3 +371,24 @@ def test_machines_that_share_a_log_share_what_stops_sessions(postgres: StoreUrl)
         left.wait_for(right.revoke(id), timeout=30)
         denied(left.session(child), "delegation_revoked", SUPPORT)
         denied(session, "delegation_revoked", SUPPORT)
+
+
+def test_whoever_switches_a_bound_off_is_in_the_log(path: Path, clock: Clock) -> None:
+    """No permission switches enforcement off in silence: each such write is a record of its own, with who, why, and what."""
+    with fgacore.open(path, clock=clock) as opened:
+        engine: Any = opened
+        id = engine.delegate(by=ANNE, to=SUPPORT, scope=list(EVERYTHING), reason="case 1")
+        before = engine.revision
+        by: dict[str, Any] = {"by": "user:boss"}
+        engine.suspend(SUPPORT, reason="1", **by)
+        engine.resume(SUPPORT, reason="2", **by)
+        engine.boundary("agent", "can_read ticket:*", reason="3", **by)
+        engine.lift_boundary("agent", reason="4", **by)
+        engine.configure(require_delegation=["agent"], bind={"current_time": "clock"}, reason="5", **by)
+        engine.configure(require_delegation=[], bind={}, reason="6", **by)
+        engine.revoke(id, reason="7", **by)
+        found = [(change.kind, change.actor, change.reason) for change in engine.changes(since=before)]
+        kinds = ["suspension", "suspension", "boundary", "boundary", "setting", "setting", "delegation"]
+        assert found == [(kind, "user:boss", str(number)) for number, kind in enumerate(kinds, start=1)]
+        (made,) = [change for change in engine.changes() if change.revision == before]
+        assert (made.kind, made.actor, made.reason) == ("delegation", ANNE, "case 1")
