@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,7 @@ type doc
 """
 
 
-def asked(path: Path, **options: object) -> str:
+def asked(path: Path | str, **options: object) -> str:
     """A store whose agent has decided four times in three calls; the delegation."""
     with fgacore.open(path, **options) as engine:  # type: ignore[arg-type]
         if engine.revision == 0:
@@ -226,3 +226,17 @@ def test_a_delegation_is_a_filter(store: Path) -> None:
 def test_times_and_codes_that_are_none(store: Path) -> None:
     for options in (["--since", "yesterday"], ["--until", "2020"], ["--code", "maybe"], ["--limit", "-1"]):
         assert invoke("audit", "show", "--store", store, *options).exit_code == 2
+
+
+def test_a_store_in_postgresql_has_its_decisions_beside_its_snapshots(
+    postgres: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    store = postgres()
+    asked(store)
+    (place,) = tmp_path.glob("fgacore/*/decisions")
+    for more in ([], ["--log", place]):
+        assert "4 decisions in 1 chains: as it was written" in invoke("audit", "verify", "--store", store, *more).output
+        assert invoke("audit", "replay", "--store", store, *more).output == "4 decisions, 4 made again as they were, no differences\n"
+        assert len(invoke("audit", "show", "--store", store, *more).output.splitlines()) == 4
+        assert len(invoke("audit", "head", "--store", store, *more).output.splitlines()) == 1
