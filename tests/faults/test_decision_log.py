@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -343,6 +344,28 @@ def test_threads_that_begin_a_log_at_once_lose_nothing(tmp_path: Path, store: Pa
             assert answers == [True] * 180
         (found,) = verify(place).chains
         assert (found.problems, found.decisions, found.missing) == ([], 180, [])
+
+
+@pytest.mark.parametrize("mode", ["buffered", "sync"])
+def test_signal_handlers_that_decide_in_the_midst_of_a_write_do_no_harm(mode: Any, store: Path) -> None:
+    """They run between any two steps of the thread that writes: what cannot be written there and then is denied."""
+    with fgacore.open(store, decision_log=mode) as engine:
+        session = tasks._desk(engine)
+        inside: list[bool] = []
+        before = signal.signal(signal.SIGALRM, lambda *_: inside.append(session.check("can", "doc:1")))
+        signal.setitimer(signal.ITIMER_REAL, 0.0003, 0.0003)
+        try:
+            end, answers = time.monotonic() + 1.0, []
+            while time.monotonic() < end:
+                answers.append(session.check("can", "doc:1"))
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGALRM, before)
+        assert inside
+        assert all(answers)
+    found = report(store)
+    assert found.is_ended
+    assert found.decisions + missing(found) == len(answers) + len(inside)
 
 
 def test_closing_while_threads_decide_loses_no_answer(store: Path) -> None:

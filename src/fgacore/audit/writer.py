@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 import weakref
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -88,6 +89,8 @@ class _Chain:
 
     def _begin(self) -> None:
         self._lock = threading.RLock()
+        self._is_busy = False  # a thread that holds the lock is at work: what a signal or the garbage collector runs meanwhile finds it so
+        self._ends = False  # to be closed as soon as that is over
         self._woken = threading.Event()
         self._pressed = threading.Event()
         self._thread: threading.Thread | None = None
@@ -107,11 +110,23 @@ class _Chain:
         self._begin()
         self.ring.begin_process()
 
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """The lock, of which a thread takes no second: _Busy."""
+        with self._lock:
+            if self._is_busy:
+                raise _Busy
+            self._is_busy = True
+            try:
+                yield
+            finally:
+                self._is_busy = False
+
     # ---- the first decision ----
 
     def wake(self) -> None:
         """There is a decision, and nobody writes. Raises where there is no place for it."""
-        with self._lock:
+        with self._alone():
             if self._is_closed or self._is_gone:
                 raise StoreError("the decision log is closed", code="closed")
             if not self._name:
@@ -188,11 +203,18 @@ class _Chain:
     # ---- writing ----
 
     def flush(self) -> bool:
-        with self._lock:
-            return self._flush()
+        """Whether everything that was decided so far is on the disk; False in the midst of a write of the same thread, too."""
+        try:
+            with self._alone():
+                is_written = self._flush()
+        except _Busy:
+            return False
+        if self._ends:
+            self.close()
+        return is_written
 
     def _flush(self) -> bool:
-        """Under the lock."""
+        """Alone."""
         if not self._name:  # nothing was decided yet, or there was no place for it: what is in the ring only describes sessions
             return self.ring.sequence == 0
         try:
@@ -257,7 +279,9 @@ class _Chain:
         while True:
             self._pressed.wait(LOG_FLUSH_SECONDS)
             self._pressed.clear()
-            with self._lock:
+            if self._ends:
+                self.close()
+            with self._alone():
                 if self._is_closed or self._is_gone:
                     return
                 before = self._hash
@@ -270,28 +294,40 @@ class _Chain:
             idle = 0
 
     def close(self) -> None:
-        with self._lock:
-            if self._is_closed:
-                return
-            self.ring.refuse()  # what is decided from here on is not in it
-            if self._flush() and self._file is not None:
-                try:
-                    self._append(end_record(self.ring.sequence), 0, self.ring.sequence)
-                except (OSError, _Gone) as error:
-                    self._warn(f"the end of the decisions is not written: {error}")
-            self._is_closed = True
-            self._woken.set()
+        """Write what there is, end the chain, and keep nothing more."""
+        try:
+            with self._alone():
+                self._close()
+        except _Busy:  # called in the midst of a write, by whatever ran then
+            self._ends = True
             self._pressed.set()
-            if self._finalize is not None:
-                self._finalize.cancel()
-                self._finalize = None
-            if self._file is not None:
-                os.close(self._file)
-                self._file = None
-            self.ring.forget_counter()
-            if self._counter is not None:
-                self._counter.close()
-                self._counter = None
+
+    def _close(self) -> None:
+        if self._is_closed:
+            return
+        self.ring.refuse()  # what is decided from here on is not in it
+        if self._flush() and self._file is not None:
+            try:
+                self._append(end_record(self.ring.sequence), 0, self.ring.sequence)
+            except (OSError, _Gone) as error:
+                self._warn(f"the end of the decisions is not written: {error}")
+        self._is_closed = True
+        self._woken.set()
+        self._pressed.set()
+        if self._finalize is not None:
+            self._finalize.cancel()
+            self._finalize = None
+        if self._file is not None:
+            os.close(self._file)
+            self._file = None
+        self.ring.forget_counter()
+        if self._counter is not None:
+            self._counter.close()
+            self._counter = None
+
+
+class _Busy(Exception):
+    """The thread is in the midst of it."""
 
 
 class _Gone(Exception):
