@@ -14,7 +14,6 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +30,7 @@ __all__ = ["DecisionLog", "LogOptions"]
 
 _LOG = logging.getLogger("fgacore")
 _IDLE_ROUNDS = 20  # without anything to write, before the thread lies down
+WAIT_SECONDS = 1.0  # between two looks of who waits for the thread, whether it lives
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +85,21 @@ class _Chain:
         self._begin()
         self.ring.on_wake(self.wake)
         self.ring.on_sync(self.flush)
-        self.ring.on_hurry(self._press)
+        self.ring.on_hurry(self.press)
 
     def _begin(self) -> None:
-        self._lock = threading.RLock()
-        self._is_busy = False  # a thread that holds the lock is at work: what a signal or the garbage collector runs meanwhile finds it so
-        self._ends = False  # to be closed as soon as that is over
-        self._woken = threading.Event()
+        self._news = threading.Condition()  # of what the thread has done
         self._pressed = threading.Event()
         self._thread: threading.Thread | None = None
-        self._is_closed = False
-        self._is_gone = False
+        self._wanted = self._served = 0  # rounds that are waited for, and those that were made
+        self._is_good = True  # the last round left nothing behind
+        self._is_begun = False  # there is a chain
+        self._refusal: BaseException | None = None  # why there was no place for it
+        self._refused_at = -LOG_FLUSH_SECONDS  # when, by the monotonic clock
+        self._is_closing = self._is_closed = self._is_gone = False
         self._is_torn = False  # the last write left something behind that is no block
-        self._name = ""  # none yet
-        self._refused_at = -LOG_FLUSH_SECONDS  # when there was no place for the chain, by the monotonic clock
         self._warned = False
+        self._hash = b""
         self._finalize: Any = None
 
     def begin_process(self) -> None:
@@ -110,42 +110,117 @@ class _Chain:
         self._begin()
         self.ring.begin_process()
 
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """The lock, of which a thread takes no second: _Busy."""
-        with self._lock:
-            if self._is_busy:
-                raise _Busy
-            self._is_busy = True
-            try:
-                yield
-            finally:
-                self._is_busy = False
-
-    # ---- the first decision ----
+    # ---- who asks, in any thread ----
 
     def wake(self) -> None:
         """There is a decision, and nobody writes. Raises where there is no place for it."""
-        with self._alone():
-            if self._is_closed or self._is_gone:
-                raise StoreError("the decision log is closed", code="closed")
-            if not self._name:
-                self._open_chain()
-            if self._thread is None:
-                thread = threading.Thread(target=self._run, name="fgacore-decisions", daemon=True)
-                thread.start()
-                self._thread = thread
-            self._woken.set()
+        if not self._is_begun or self._thread is None or not self._thread.is_alive():
+            if time.monotonic() - self._refused_at < LOG_FLUSH_SECONDS:  # not tried again at once
+                raise StoreError("the decision log cannot be begun", code="store_unavailable")
+            self._begin_chain()
+        self._pressed.set()
 
-    def _press(self) -> None:
+    def _begin_chain(self) -> None:
+        """Have the thread begin the chain, and wait for it."""
+        with self._news:
+            if self._is_closing or self._is_gone:
+                raise StoreError("the decision log is closed", code="closed")
+            self._start()
+        if not self._round() and not self._is_begun:
+            raise StoreError("the decision log cannot be begun", code="store_unavailable") from self._refusal
+
+    def _start(self) -> None:
+        """Under the lock."""
+        if self._thread is None or not self._thread.is_alive():
+            thread = threading.Thread(target=self._run, name="fgacore-decisions", daemon=True)
+            thread.start()
+            self._thread = thread
+
+    def press(self) -> None:
         """Do not wait for the next round: there is much to write."""
         self._pressed.set()
 
+    def flush(self) -> bool:
+        """Whether everything that was put so far is on the disk."""
+        thread = self._thread
+        if thread is None or not thread.is_alive() or thread is threading.current_thread():
+            return self.ring.sequence == 0  # nothing was decided yet, or nobody is there to write it
+        return self._round()
+
+    def _round(self) -> bool:
+        """Wait for a round of the thread that begins after this; whether it left nothing behind."""
+        with self._news:
+            self._wanted += 1
+            mine = self._wanted
+            self._pressed.set()
+            while self._served < mine:
+                thread = self._thread
+                if self._is_closed or thread is None or not thread.is_alive():
+                    return False
+                self._news.wait(WAIT_SECONDS)
+            return self._is_good
+
+    def close(self) -> None:
+        """Refuse what comes, have written what there is, and end the chain."""
+        self.ring.refuse()
+        self.ring.forget_counter()
+        self._is_closing = True
+        self._pressed.set()
+        thread = self._thread
+        if thread is None or not thread.is_alive():
+            self._finish()
+        elif thread is not threading.current_thread():  # else the thread does it by itself, when this round is over
+            thread.join()
+
+    # ---- the thread: nothing else writes ----
+
+    def _run(self) -> None:
+        idle = 0
+        while not self._is_closing:
+            self._pressed.clear()
+            wanted, before = self._wanted, self._hash
+            self._is_good = self._flush()
+            with self._news:
+                self._served = wanted
+                self._news.notify_all()
+            if self._wanted > wanted or self._is_closing:
+                continue
+            idle = idle + 1 if self._is_good and self._hash == before else 0
+            if self._is_gone or (idle > _IDLE_ROUNDS and self.ring.sleep()):
+                idle = 0
+                self._pressed.wait()
+            else:
+                self._pressed.wait(LOG_FLUSH_SECONDS)
+        self._finish()
+
+    def _flush(self) -> bool:
+        """Write what is in the ring. Whether that was done, and there is a chain."""
+        try:
+            if not self._is_begun:
+                self._open_chain()
+            for _ in range(2):  # what came while this is under way is the next round's
+                data, count, first, _ = self.ring.take()
+                if not data:
+                    break
+                self._append(data, count, first)
+                self.ring.done(True)
+                self._warned = False
+            else:
+                return not self._is_gone
+            self.ring.done(True)
+            return not self._is_gone
+        except _Gone as error:
+            self._is_gone = True
+            self.ring.done(False)
+            self.ring.refuse()
+            self._warn(f"decisions are not kept any more: {error}")
+        except Exception as error:  # noqa: BLE001 - whatever it is, what was taken is not on the disk, and the next round tries again
+            self.ring.done(False)
+            self._warn(f"decisions are not written: {getattr(error, 'strerror', None) or error!r}")
+        return False
+
     def _open_chain(self) -> None:
-        """Make the folder of the chain. Not tried again at once where there is no place for it."""
-        now = time.monotonic()
-        if now - self._refused_at < LOG_FLUSH_SECONDS:
-            raise StoreError("the decision log cannot be begun", code="store_unavailable")
+        """Make the folder of the chain, whole or not at all."""
         name = UlidSource().make()
         folder = self.options.directory / name
         made: list[Path] = []
@@ -159,18 +234,18 @@ class _Chain:
             made.append(self._path)
             for place in (folder, self.options.directory):
                 _sync_directory(place)
-        except OSError as error:
-            self._name, self._refused_at = "", now
+        except BaseException as error:
+            self._refusal, self._refused_at = error, time.monotonic()
             if self._file is not None:
                 os.close(self._file)
                 self._file = None
             for path in reversed(made):
                 with contextlib.suppress(OSError):
                     path.rmdir() if path is folder else path.unlink()
-            self._warn(f"decisions cannot be kept in {self.options.directory}: {error.strerror}")
             raise
         self._counter = counter
         self.ring.count_into(counter)
+        self._is_begun = True
         util = sys.modules.get("multiprocessing.util")
         if util is not None:  # its workers end without the interpreter's own endings
             self._finalize = util.Finalize(None, self.close, exitpriority=0)
@@ -199,41 +274,6 @@ class _Chain:
         if self._file is not None:
             os.close(self._file)
         self._file, self._path, self._size, self._number = descriptor, path, SEGMENT_HEAD.size, self._number + 1
-
-    # ---- writing ----
-
-    def flush(self) -> bool:
-        """Whether everything that was decided so far is on the disk; False in the midst of a write of the same thread, too."""
-        try:
-            with self._alone():
-                is_written = self._flush()
-        except _Busy:
-            return False
-        if self._ends:
-            self.close()
-        return is_written
-
-    def _flush(self) -> bool:
-        """Alone."""
-        if not self._name:  # nothing was decided yet, or there was no place for it: what is in the ring only describes sessions
-            return self.ring.sequence == 0
-        try:
-            while True:
-                data, count, first, _ = self.ring.take()
-                if not data:
-                    return self._file is not None and not self._is_gone
-                self._append(data, count, first)
-                self.ring.done(True)
-                self._warned = False
-        except _Gone as error:
-            self._is_gone = True
-            self.ring.done(False)
-            self.ring.refuse()
-            self._warn(f"decisions are not kept any more: {error}")
-        except Exception as error:  # noqa: BLE001 - whatever it is, what was taken is not on the disk, and the next round tries again
-            self.ring.done(False)
-            self._warn(f"decisions are not written: {getattr(error, 'strerror', None) or error!r}")
-        return False
 
     def _append(self, payload: bytes, count: int, first: int) -> None:
         """Append a block, all of it or none, and wait for the disk."""
@@ -272,62 +312,28 @@ class _Chain:
             self._warned = True
             _LOG.error("fgacore: %s%s", message, "; decisions are denied" if self.options.on_failure == "deny" else "")
 
-    # ---- the thread, and the end ----
-
-    def _run(self) -> None:
-        idle, woken = 0, self._woken
-        while True:
-            self._pressed.wait(LOG_FLUSH_SECONDS)
-            self._pressed.clear()
-            if self._ends:
-                self.close()
-            with self._alone():
-                if self._is_closed or self._is_gone:
-                    return
-                before = self._hash
-                is_written = self._flush()
-                idle = idle + 1 if is_written and self._hash == before else 0
-                if idle < _IDLE_ROUNDS or not self.ring.sleep():
-                    continue
-                woken.clear()
-            woken.wait()
-            idle = 0
-
-    def close(self) -> None:
-        """Write what there is, end the chain, and keep nothing more."""
-        try:
-            with self._alone():
-                self._close()
-        except _Busy:  # called in the midst of a write, by whatever ran then
-            self._ends = True
-            self._pressed.set()
-
-    def _close(self) -> None:
+    def _finish(self) -> None:
+        """Write what there is, end the chain, and let go of its files."""
         if self._is_closed:
             return
-        self.ring.refuse()  # what is decided from here on is not in it
-        if self._flush() and self._file is not None:
+        sequence = self.ring.sequence
+        if self._is_begun and self._flush() and self._flush() and self._file is not None:
             try:
-                self._append(end_record(self.ring.sequence), 0, self.ring.sequence)
+                self._append(end_record(sequence), 0, sequence)
             except (OSError, _Gone) as error:
                 self._warn(f"the end of the decisions is not written: {error}")
-        self._is_closed = True
-        self._woken.set()
-        self._pressed.set()
         if self._finalize is not None:
             self._finalize.cancel()
             self._finalize = None
         if self._file is not None:
             os.close(self._file)
             self._file = None
-        self.ring.forget_counter()
         if self._counter is not None:
             self._counter.close()
             self._counter = None
-
-
-class _Busy(Exception):
-    """The thread is in the midst of it."""
+        with self._news:
+            self._is_closed = True
+            self._news.notify_all()
 
 
 class _Gone(Exception):

@@ -73,12 +73,14 @@ cdef class Rules:
     cdef uint64_t policy         # revision of the newest record of the Control
     cdef uint32_t number         # in the decision log; 0: not there yet
     cdef uint64_t epoch          # of the ring that gave it
+    cdef uint64_t generation     # of the names that its ids are of
 
 
 cdef class Pin:
     cdef Version version
     cdef ModelPlan model
     cdef int64_t instant
+    cdef bytes settled           # how many names of each type the version knows
 
 
 cdef struct AskedC:              # what a question was answered at
@@ -104,7 +106,7 @@ cdef class Chained:
     cdef readonly bint _controlled       # suspensions, boundaries and settings count
     cdef readonly bint _apart            # its answers are found elsewhere, over what the log does not have
     cdef Rules rules
-    cdef Rules current(self)
+    cdef Rules current(self, bint patient, int64_t* instant)
     cdef Rules compile(self)
     cdef dict taken(self, object context)
     cdef object merged(self, dict given)
@@ -124,7 +126,7 @@ cdef class Chained:
     cdef uint32_t context_number(self, dict context) except? 0xFFFFFFFFU
     cdef dict description(self, Rules rules)
     cdef bint keep(
-        self, Rules rules, Version version, BatchC* batch, uint8_t* codes, object context, int64_t instant) except -1
+        self, Rules rules, Version version, bytes settled, BatchC* batch, uint8_t* codes, object context, int64_t instant) except -1
     cdef bint number(self, Rules rules) except -1
     cdef list lists(self, list pairs, object context, object at_least)
     cdef object admitted_ids(

@@ -13,7 +13,7 @@ from fgacore.errors import FgaError, InternalError, RequestError, StoreError, qu
 from fgacore.formats import DECISION_CODES, SEMANTICS_VERSION
 from fgacore.kernel.check cimport NO, UNKNOWN, YES
 from fgacore.kernel.grants cimport NEVER
-from fgacore.kernel.names cimport NameC, NamesC, names_find, names_settled
+from fgacore.kernel.names cimport NameC, Names, NamesC, names_find, names_settled
 from fgacore.kernel.plan cimport NO_NODE, ModelPlan, Plan, relation_find
 from fgacore.kernel.sets cimport GHOST, NONE
 from fgacore.kernel.tables cimport Version
@@ -137,6 +137,7 @@ cdef Rules rules_make(Chained chain, ModelPlan model):
     rules.serial = chain._state.control_serial
     rules.model = model
     rules.policy = control.revision
+    rules.generation = chain._state.newest.names.generation
     rules.expires = NEVER
     rules.texts = []
     if chain._controlled:
@@ -229,9 +230,9 @@ cdef inline bint entry_names(const EntryC* entry, const char* text, uint32_t len
 
 cdef inline bint entry_is(const BatchC* batch, Py_ssize_t i, const EntryC* entry, uint32_t id) noexcept nogil:
     """Whether an entry names the object of a question of its node: by id, or by text where no table has the name."""
-    if id != NONE:
-        return batch.ids[i] == id
-    return batch.ids[i] == NONE and batch.texts[i] != NULL and entry_names(entry, batch.texts[i], batch.lengths[i])
+    if batch.ids[i] == NONE:     # the entry's name may have been interned since the question's was looked up
+        return batch.texts[i] != NULL and entry_names(entry, batch.texts[i], batch.lengths[i])
+    return batch.ids[i] == id
 
 
 # ---- the chain ----
@@ -252,12 +253,18 @@ cdef class Chained:
         self._expires, self.task, self._context, self._keys = expires, task, context or None, keys
         self._unrecorded, self._controlled, self._apart = unrecorded, controlled, apart
 
-    cdef Rules current(self):
-        """The rules for what is newest. Nothing may run between this and the look at the state's version."""
-        cdef Rules rules = self.rules
-        while rules is None or rules.serial != self._state.control_serial or rules.model is not self._state.model:
-            rules = self.compile()
-        return rules
+    cdef Rules current(self, bint patient, int64_t* instant):
+        """The rules for what is newest, and the instant of the call. Nothing may run between this and the look at the state's version: rules, instant and
+        version are of one moment. patient: as in State.attend."""
+        cdef Rules rules
+        while True:
+            instant[0] = self._writer.tick(patient) if self._state.ticking else 0
+            rules = self.rules
+            if rules is not None and rules.serial == self._state.control_serial and rules.model is self._state.model:
+                if instant[0] == 0:
+                    instant[0] = self._state.now()   # the machine's clock: no Python
+                return rules
+            self.compile()           # which may wait: then the instant is another one
 
     cdef Rules compile(self):
         cdef Rules rules
@@ -353,7 +360,7 @@ cdef class Chained:
         cdef Rules rules
         cdef ModelPlan model
         cdef Plan plan
-        cdef uint32_t node = NO_NODE, id = NONE
+        cdef uint32_t node = NO_NODE, id = NONE, logged = NONE
         cdef Py_ssize_t length = 0, i
         cdef const char* text
         cdef const NameC* entry = NULL
@@ -367,13 +374,10 @@ cdef class Chained:
         if context is not None or self._context is not None:
             context = self.taken(context) if context is not None else None
             whole = self.merged(context)
-        instant = self._writer.tick(True) if state.ticking else 0
-        rules = self.current()
-        version = state.version
         if at_least is not None:
             self._engine.model_for(None, at_least)
-        if instant == 0:
-            instant = state.now()
+        rules = self.current(True, &instant)
+        version = state.version
         model = rules.model
         symbol = relation_find(model, relation)
         text = text_of(object, &length, "object")
@@ -382,6 +386,8 @@ cdef class Chained:
             if entry != NULL:
                 node = model.node_find(entry.type, <uint32_t>symbol)
                 id = entry.id
+                if id < names_settled(version.names, entry.type):    # now: a name that is told later is not one that this version knows
+                    logged = id
         if node == NO_NODE:
             asker.own = NULL
             asker.id = NONE
@@ -421,14 +427,12 @@ cdef class Chained:
         state.checks += 1
         if self._ring.is_open and not quiet:
             type, number = model.node_types[node], model.node_relations[node]
-            if id != NONE and id >= names_settled(version.names, type):
-                id = NONE
             place = 0 if context is None else self.context_number(context)
             if place == NO_CONTEXT or not (rules.number != 0 and rules.epoch == self._ring.epoch or self.number(rules)):
                 kept = self._ring.miss()
             else:
                 kept = self._ring.put_one(
-                    rules.number, place, instant, version.revision, type, number, id, code, text, <uint32_t>length) and (
+                    rules.number, place, instant, version.revision, type, number, logged, code, text, <uint32_t>length) and (
                     not self._ring.is_sync or self._ring.sync())
             if not kept and self._ring.denies and code == 0:
                 code = LOG_FAILED
@@ -617,27 +621,27 @@ cdef class Chained:
         cdef Py_ssize_t i, j, count = len(items)
         cdef Py_ssize_t length = 0
         cdef int symbol = -1
-        cdef int64_t instant
+        cdef int64_t instant = 0
+        cdef bytes settled
         cdef dict own = {} if errors is None else errors
         cdef list objects = [pair_of(item, i, own if errors is not None else None) for i, item in enumerate(items)] if pairs else items
         cdef object whole = context
         if context is not None or self._context is not None:
             context = self.taken(context) if context is not None else None
             whole = self.merged(context)
-        instant = self._writer.tick(count < NOGIL_ITEMS) if self._state.ticking else 0
+        if at_least is not None:
+            self._engine.model_for(None, at_least)
         memset(&batch, 0, sizeof(batch))
         checker = self._state.take()
         try:
-            rules = self.current()
+            rules = self.current(count < NOGIL_ITEMS, &instant)
             checker.version = self._state.version
+            settled = settled_of(checker.version.names)
             if pin is not None:
-                checker.version, instant = pin.version, pin.instant
-                if rules.model is not pin.model:
+                checker.version, instant, settled = pin.version, pin.instant, pin.settled
+                if rules.model is not pin.model or rules.generation != pin.version.names.generation:
                     rules = rules_make(self, pin.model)
-            if at_least is not None:
-                self._engine.model_for(None, at_least)
-            if instant == 0:
-                instant = self._state.now()
+                    rules.generation = pin.version.names.generation
             model = rules.model
             if whole is not None or model.conditions is not None:
                 self._state.prepare(checker, model, whole, instant)
@@ -698,7 +702,7 @@ cdef class Chained:
             for i in range(count):
                 batch.answers[i] = codes[i] == 0 and batch.nodes[i] != NO_NODE
             if self._ring.is_open and not quiet:
-                if not self.keep(rules, checker.version, &batch, codes, context, instant) and self._ring.denies:
+                if not self.keep(rules, checker.version, settled, &batch, codes, context, instant) and self._ring.denies:
                     memset(batch.answers, 0, count)
             if errors is None and own:
                 raise own[min(own)]
@@ -708,13 +712,16 @@ cdef class Chained:
             free(batch.texts)
             free(codes)
 
-    cdef bint keep(self, Rules rules, Version version, BatchC* batch, uint8_t* codes, object context, int64_t instant) except -1:
+    cdef bint keep(
+            self, Rules rules, Version version, bytes settled, BatchC* batch, uint8_t* codes, object context, int64_t instant) except -1:
         """Log a batch as one record, or several where it is large, without the items that are in error. Moves what is left of them together: the batch
         is over."""
+        cdef const uint32_t* known = <const uint32_t*><const char*>settled   # how many names of each type the version knows
+        cdef Py_ssize_t known_count = len(settled) // 4
         cdef Py_ssize_t i, end, n = 0
         cdef uint16_t* types = <uint16_t*>malloc(<size_t>(batch.count + 1) * 4)
         cdef uint16_t* relations = types + batch.count
-        cdef uint32_t id, settled = 0, differ = 0, top = 0
+        cdef uint32_t id, limit = 0, differ = 0, top = 0
         cdef uint16_t last = 0
         cdef uint32_t number
         if types == NULL:
@@ -726,7 +733,7 @@ cdef class Chained:
                     top = batch.ids[i]
             if not differ and batch.count and batch.nodes[0] != NO_NODE:     # the usual: one relation and type, and all names known
                 last = rules.model.node_types[batch.nodes[0]]
-                if top < names_settled(version.names, last):
+                if last < known_count and top < known[last]:
                     n = batch.count
                     for i in range(n):
                         types[i] = last
@@ -740,9 +747,9 @@ cdef class Chained:
                 relations[n] = rules.model.node_relations[batch.nodes[i]]
                 if n == 0 or types[n] != last:
                     last = types[n]
-                    settled = names_settled(version.names, last)
+                    limit = known[last] if last < known_count else 0
                 id = batch.ids[i]
-                batch.ids[n] = id if id < settled else <uint32_t>NONE
+                batch.ids[n] = id if id < limit else <uint32_t>NONE
                 batch.texts[n], batch.lengths[n], codes[n] = batch.texts[i], batch.lengths[i], codes[i]
                 n += 1
             if n == 0:
@@ -767,8 +774,8 @@ cdef class Chained:
     cdef bint number(self, Rules rules) except -1:
         """Have the rules' number in the decision log; False where it could not be kept."""
         if rules.number == 0 or rules.epoch != self._ring.epoch:
-            rules.epoch = self._ring.epoch
             rules.number = self._ring.describe(self.description(rules))
+            rules.epoch = self._ring.epoch
         return rules.number != 0
 
     cdef uint32_t context_number(self, dict context) except? 0xFFFFFFFFU:
@@ -795,7 +802,7 @@ cdef class Chained:
             "apart": bool(self._apart),
             "model": rules.model.model_id,
             "policy": rules.policy,
-            "generation": self._state.newest.names.generation,
+            "generation": rules.generation,
             "semantics": SEMANTICS_VERSION,
         }
 
@@ -830,13 +837,10 @@ cdef class Chained:
         cdef list out = [], each, sets = []
         cdef Py_ssize_t i
         context = self.merged(self.taken(context) if context is not None else None)
-        instant = self._writer.tick(False) if self._state.ticking else 0
-        rules = self.current()
-        version = self._state.version
         if at_least is not None:
             self._engine.model_for(None, at_least)
-        if instant == 0:
-            instant = self._state.now()
+        rules = self.current(False, &instant)
+        version = self._state.version
         nodes = [self._engine.node_of(rules.model, type, relation) for type, relation in pairs]
         alive = rules.verdict == 0 and instant < rules.expires
         if alive and pairs:
@@ -931,7 +935,8 @@ cdef class Chained:
 
     def _bounded(self, list sets not None):
         """Of some ObjectSets, what the boundaries of the chain admit, at the newest version."""
-        cdef Rules rules = self.current()
+        cdef int64_t instant = 0
+        cdef Rules rules = self.current(False, &instant)
         cdef Version version = self._state.version
         cdef ObjectSet found
         cdef uint32_t node, k
@@ -941,7 +946,7 @@ cdef class Chained:
             node = self._engine.node_of(rules.model, found.type, found.relation)
             for k in range(rules.layer_count):
                 if rules.layers[k].code == OUTSIDE_BOUNDARY:
-                    ids = self.admitted_ids(rules, version, &rules.layers[k], node, found.type, None, self._state.now(), ids)
+                    ids = self.admitted_ids(rules, version, &rules.layers[k], node, found.type, None, instant, ids)
             out.append(found.with_ids(ids))
         return out
 
@@ -950,7 +955,8 @@ cdef class Chained:
 
         Raises the error of the first relation whose answer is one.
         """
-        cdef Rules rules = self.current()
+        cdef int64_t instant = 0
+        cdef Rules rules = self.current(True, &instant)
         type = self._engine.name_parts(object, "object")[0]
         if type not in rules.model.types:
             raise RequestError(f"the model has no type {quote(type)}", code="type_not_found")
@@ -963,11 +969,9 @@ cdef class Chained:
     def _pin(self):
         """What several batches of one call go by."""
         cdef Pin pin = Pin.__new__(Pin)
-        pin.instant = self._writer.tick(False) if self._state.ticking else 0
-        pin.model = self._engine.model_for(None, None)
+        pin.model = self.current(False, &pin.instant).model
         pin.version = self._state.version
-        if pin.instant == 0:
-            pin.instant = self._state.now()
+        pin.settled = settled_of(pin.version.names)
         return pin
 
     def _pinned(self, list questions not None, context, Pin pin not None):
@@ -977,10 +981,11 @@ cdef class Chained:
 
     def _note(self, list questions not None, list answers not None, context):
         """Log answers to pairs that were found elsewhere, at the newest version, under the objects' names. Whether that was done."""
-        cdef Rules rules = self.current()
+        cdef int64_t instant = 0
+        cdef Rules rules = self.current(False, &instant)
         cdef Version version = self._state.version
         cdef uint16_t type, number
-        cdef uint32_t node, place
+        cdef uint32_t place
         cdef uint8_t code
         cdef Py_ssize_t length = 0
         cdef const char* text
@@ -990,13 +995,14 @@ cdef class Chained:
             return self._ring.miss()
         for (relation, object), allowed in zip(questions, answers):
             text = text_of(object, &length, "object")
-            node = node_named(rules.model, str.__str__(object).partition(":")[0], str.__str__(relation))
-            if node == NO_NODE or length >= NAME_BYTES:
-                continue             # an error, and no answer
-            type, number = rules.model.node_types[node], rules.model.node_relations[node]
+            symbol = self._state.symbols.types.get(str.__str__(object).partition(":")[0])
+            relation = self._state.symbols.relations.get(str.__str__(relation))
+            if symbol is None or relation is None or length >= NAME_BYTES:
+                continue             # of no model that the store ever had: an error, and no answer
+            type, number = symbol, relation
             code = ALLOWED if allowed is True else NOT_HELD if allowed is False else UNDETERMINED
             kept = kept and self._ring.put_one(
-                rules.number, place, self._state.now(), version.revision, type, number, NONE, code, text, <uint32_t>length)
+                rules.number, place, instant, version.revision, type, number, NONE, code, text, <uint32_t>length)
         return kept and (not self._ring.is_sync or self._ring.sync())
 
     # ---- replay ----
@@ -1044,14 +1050,11 @@ cdef class Chained:
         if texts > end:
             raise ValueError("a record is cut off")
         whole = self.merged(self.taken(context) if context is not None else None)
-        instant = self._writer.tick(False) if self._state.ticking else 0
         memset(&batch, 0, sizeof(batch))
         checker = self._state.take()
         try:
-            rules = self.current()
+            rules = self.current(False, &instant)
             checker.version = self._state.version
-            if instant == 0:
-                instant = self._state.now()
             if whole is not None or rules.model.conditions is not None:
                 self._state.prepare(checker, rules.model, whole, instant)
             batch_open(&batch, count)
@@ -1084,6 +1087,11 @@ cdef class Chained:
         finally:
             self._state.give(checker)
             free(batch.texts)
+
+
+cdef bytes settled_of(Names names):
+    """How many names of each type the newest version knows, at this moment: a uint32 for each type."""
+    return (<const char*>names.settled)[:4 * names.type_count] if names.type_count else b""
 
 
 cdef object copied(object value, int depth):

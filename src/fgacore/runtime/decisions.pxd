@@ -44,7 +44,7 @@ cdef class DecisionRing:
     cdef bint press(self) noexcept
     cdef bint miss(self) noexcept
     cdef bint wait_room(self, size_t size) noexcept
-    cdef uint32_t note(self, int kind, uint32_t number, bytes data) except? 0xFFFFFFFFU
+    cdef uint32_t note(self, int kind, bytes data) except? 0xFFFFFFFFU
     cdef char* head(
         self, size_t size, uint8_t flags, uint32_t session, uint32_t context, int64_t instant, uint64_t revision, uint32_t count, uint16_t type,
         uint16_t relation) noexcept

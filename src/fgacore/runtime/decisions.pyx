@@ -6,6 +6,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 import datetime
+from _thread import interrupt_main
 import ipaddress
 from hashlib import sha256
 
@@ -83,8 +84,12 @@ cdef class DecisionRing:
             if self.hurry is not None:
                 self.hurry()
             return True
+        except KeyboardInterrupt:
+            interrupt_main()
         except BaseException:
-            return False
+            pass
+        self.is_hurried = False
+        return False
 
     cdef bint wait_room(self, size_t size) noexcept:
         """Wait until there is room for a record, at most as long as writes lie apart; False: there is none."""
@@ -107,9 +112,12 @@ cdef class DecisionRing:
             if self.wake is not None:
                 self.wake()
             return True
+        except KeyboardInterrupt:    # it is for the main thread's own code
+            self.is_asleep = True
+            interrupt_main()
         except BaseException:        # it may be anything: then nothing would be written, and nothing counts as kept
             self.is_asleep = True
-            return False
+        return False
 
     cdef bint miss(self) noexcept:
         """Use up a sequence number for what cannot be kept, so that the gap shows. False."""
@@ -228,14 +236,21 @@ cdef class DecisionRing:
         memset(at, 0, end - at)
         return True
 
-    cdef uint32_t note(self, int kind, uint32_t number, bytes data) except? 0xFFFFFFFFU:
-        """A record of bytes under a number; the number, or 0 where there is no room."""
+    cdef uint32_t note(self, int kind, bytes data) except? 0xFFFFFFFFU:
+        """A record of bytes under the next number of its kind; the number, or 0 where there is no room."""
         cdef RecordC head
+        cdef uint32_t number
         cdef uint32_t length = <uint32_t>len(data)
         cdef size_t size = (sizeof(RecordC) + 8 + length + 7) & ~<size_t>7
         cdef char* at = self.room(size)
         if at == NULL:
             return 0
+        if kind == KIND_SESSION:     # only now: others may have had room while this one was waited for
+            self.session_count += 1
+            number = self.session_count
+        else:
+            self.context_count += 1
+            number = self.context_count
         memset(at, 0, size)
         head.size, head.kind, head.flags, head.zero, head.sequence = <uint32_t>size, <uint8_t>kind, 0, 0, self.sequence
         memcpy(at, &head, sizeof(RecordC))
@@ -251,10 +266,7 @@ cdef class DecisionRing:
             described["context"] = self.context(described["context"])
             if described["context"] == 0:
                 return 0
-        if self.note(KIND_SESSION, self.session_count + 1, packed(described)) == 0:
-            return 0
-        self.session_count += 1
-        return self.session_count
+        return self.note(KIND_SESSION, packed(described))
 
     def context(self, dict context not None):
         """The number of a context, kept once by its digest; 0 where that could not be. What cannot be kept as msgpack is kept as a digest of its keys."""
@@ -270,11 +282,10 @@ cdef class DecisionRing:
         if number is not None:
             return number
         kept["digest"] = digest
-        number = self.note(KIND_CONTEXT, self.context_count + 1, packed(kept))
+        number = self.note(KIND_CONTEXT, packed(kept))
         if number:
             if len(self.contexts) >= CONTEXTS_MAX:
                 self.contexts.clear()
-            self.context_count = number
             self.contexts[digest] = number
         return number
 

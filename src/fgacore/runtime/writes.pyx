@@ -485,6 +485,7 @@ cdef class Writer:
                         self.expire(self.state.instant)
                     finally:
                         self.state.busy = False
+                instant = self.state.instant     # what is absent now is absent at the instant that the call goes by
         return instant
 
     def reach(self, int64_t instant):
