@@ -6,7 +6,6 @@ everything was closed and opened again. And what a session may is never more tha
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import tempfile
 from collections import Counter
@@ -21,7 +20,6 @@ from adapters import Question, Triple, given
 from fgacore import audit, language
 from fgacore.errors import FgaError, RequestError
 from fgacore.language.model import Model
-from fgacore.store.log import open_log
 from oracle import Oracle, Stored
 from session_oracle import Asking, Control, Recorded, SessionOracle, Verdict, known_to
 from strategies import (
@@ -349,9 +347,8 @@ class Sessions:
         if self.folder is None or not (self.folder / "authz" / "decisions").exists():
             return
         self.history.append("replay")
-        with contextlib.closing(open_log(self.folder / "authz", read_only=True)) as log:
-            replayed = audit.replay(self.folder / "authz" / "decisions", log)
-        self.require(replayed.different == 0, f"{replayed}")
+        replayed = audit.replay(self.folder / "authz")
+        self.require(replayed.differences == 0, f"{replayed}")
         self.decided += replayed.same
 
     def follow(self) -> None:
