@@ -50,7 +50,7 @@ class LoggedChecks(Lists):
     ) -> bool:
         """As Engine.check."""
         who: Any = subject
-        if isinstance(who, str) and contextual_tuples == () and model_id is None:
+        if isinstance(who, str) and _is_none(contextual_tuples) and model_id is None:
             return self._asker(who).check(relation, object, context=context, at_least=at_least)
         allowed = super().check(subject, relation, object, context=context, contextual_tuples=contextual_tuples, model_id=model_id, at_least=at_least)
         return self._noted(subject, [(relation, object)], [allowed], context) and allowed
@@ -68,7 +68,7 @@ class LoggedChecks(Lists):
     ) -> list[bool]:
         """As Engine.check_objects."""
         who: Any = subject
-        if isinstance(who, str) and contextual_tuples == () and model_id is None:
+        if isinstance(who, str) and _is_none(contextual_tuples) and model_id is None:
             return self._asker(who).check_objects(relation, objects, context=context, at_least=at_least)
         items = _listed(objects)
         answers = super().check_objects(
@@ -106,7 +106,7 @@ class LoggedChecks(Lists):
     ) -> BatchResult:
         """As Engine.batch_check."""
         items = _listed(questions)
-        if contextual_tuples == () and model_id is None and all(map(_is_plain, items)):
+        if _is_none(contextual_tuples) and model_id is None and isinstance(items, list) and all(map(_is_plain, items)):
             return self._pinned_batch(items, context, at_least)
         found = super().batch_check(items, context=context, contextual_tuples=contextual_tuples, model_id=model_id, at_least=at_least)
         kept = True
@@ -162,6 +162,11 @@ class LoggedChecks(Lists):
         return answers
 
 
+def _is_none(contextual_tuples: object) -> bool:
+    """Whether there are no contextual tuples, however that is said."""
+    return contextual_tuples is None or (type(contextual_tuples) in (tuple, list) and not contextual_tuples)
+
+
 def _listed(given: Any) -> Any:
     """What is a list of things, read once; the rest as it is: whoever reads it says what is wrong."""
     return given if isinstance(given, (str, bytes)) or not isinstance(given, Iterable) else list(given)
@@ -170,7 +175,7 @@ def _listed(given: Any) -> Any:
 def _is_plain(item: object) -> bool:
     """Whether a question is a triple of texts with nothing of its own."""
     if isinstance(item, Question):
-        if item.context is not None or item.contextual_tuples:
+        if item.context is not None or not _is_none(item.contextual_tuples):
             return False
         item = (item.subject, item.relation, item.object)
     return type(item) is tuple and len(item) == 3 and isinstance(item[0], str)

@@ -108,7 +108,7 @@ cdef class Chained:
     cdef Rules rules
     cdef Rules current(self, bint patient, int64_t* instant)
     cdef Rules compile(self)
-    cdef dict taken(self, object context)
+    cdef dict taken(self, object context, bint refused=*)
     cdef object merged(self, dict given)
     cdef int where_holds(
         self, Rules rules, Version version, int32_t where, const char* text, uint32_t length, uint32_t id, object context, int64_t instant) except -1

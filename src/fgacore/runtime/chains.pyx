@@ -273,8 +273,9 @@ cdef class Chained:
         self.rules = rules
         return rules
 
-    cdef dict taken(self, object context):
-        """The caller's context as ours, which has only keys that the session named: what is evaluated is what is logged, whatever the caller does."""
+    cdef dict taken(self, object context, bint refused=True):
+        """The caller's context as ours, which has only keys that the session named: what is evaluated is what is logged, whatever the caller does. refused:
+        others are refused; in a replay they were not."""
         cdef dict given
         if not isinstance(context, Mapping):
             raise RequestError("a context is a mapping", code="invalid_context")
@@ -282,7 +283,7 @@ cdef class Chained:
             given = {str.__str__(name) if isinstance(name, str) else name: copied(value, 0) for name, value in dict(context).items()}
         except Exception as error:   # a mapping's own code
             raise RequestError("a context that cannot be read", code="invalid_context") from error
-        if self._controlled:
+        if self._controlled and refused:
             for name in given:
                 if not isinstance(name, str) or name not in self._keys:
                     raise RequestError(f"the session takes no context {quote(name)}: it was not named when it was made", code="context_refused")
@@ -489,6 +490,7 @@ cdef class Chained:
                 if batch.texts[at] != NULL and batch.lengths[at] == asker.own_length and memcmp(batch.texts[at], asker.own, asker.own_length) == 0:
                     group.ids[j] = GHOST
         self._state.begin(checker, plan, asker.id, group.count >= BUILD_ITEMS)
+        checker.c.conditions.work = self._state.conditions_work    # for each subject, as in a call of its own
         while i < group.count:
             if group.count - i >= NOGIL_ITEMS:
                 with nogil:
@@ -1049,7 +1051,7 @@ cdef class Chained:
             texts += not (<uint8_t>data[bits + (i >> 3)] >> (i & 7)) & 1
         if texts > end:
             raise ValueError("a record is cut off")
-        whole = self.merged(self.taken(context) if context is not None else None)
+        whole = self.merged(self.taken(context, False) if context is not None else None)
         memset(&batch, 0, sizeof(batch))
         checker = self._state.take()
         try:

@@ -272,17 +272,17 @@ cdef class DecisionRing:
         """The number of a context, kept once by its digest; 0 where that could not be. What cannot be kept as msgpack is kept as a digest of its keys."""
         cdef dict kept = {}
         try:
-            data = packed(context)
-            digest = sha256(data).digest()
+            ordered = in_order(context, 0)
+            digest = sha256(msgpack.packb(ordered, use_bin_type=True)).digest()
             if not self.digests:
-                kept["context"] = context
-        except (TypeError, ValueError, OverflowError, RecursionError):
-            digest = sha256(b"\0" + packed(sorted(map(str, context)))).digest()
+                kept["context"] = ordered
+        except (TypeError, ValueError, OverflowError, RecursionError):     # a lone surrogate is a ValueError
+            digest = sha256(b"\0" + ascii(sorted(map(str, context))).encode()).digest()
         number = self.contexts.get(digest)
         if number is not None:
             return number
         kept["digest"] = digest
-        number = self.note(KIND_CONTEXT, packed(kept))
+        number = self.note(KIND_CONTEXT, msgpack.packb(kept, use_bin_type=True))
         if number:
             if len(self.contexts) >= CONTEXTS_MAX:
                 self.contexts.clear()

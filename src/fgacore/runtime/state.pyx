@@ -171,6 +171,8 @@ cdef class State:
         it."""
         if model.conditions is not None:
             if self.bound is not None:
+                if instant == 0:     # it was bound since the call began
+                    instant = self.now()
                 if context is not None and not isinstance(context, Mapping):
                     raise RequestError("a context is a mapping", code="invalid_context")
                 try:
