@@ -10,6 +10,7 @@ import contextlib
 import logging
 import mmap
 import os
+import queue
 import sys
 import threading
 import time
@@ -88,11 +89,10 @@ class _Chain:
         self.ring.on_hurry(self.press)
 
     def _begin(self) -> None:
-        self._news = threading.Condition()  # of what the thread has done
-        self._pressed = threading.Event()
+        self._calls: queue.SimpleQueue[_Round | None] = queue.SimpleQueue()  # to the thread; a signal handler may put in the middle of a put
+        self._starting = threading.RLock()
+        self._is_starting = False
         self._thread: threading.Thread | None = None
-        self._wanted = self._served = 0  # rounds that are waited for, and those that were made
-        self._is_good = True  # the last round left nothing behind
         self._is_begun = False  # there is a chain
         self._refusal: BaseException | None = None  # why there was no place for it
         self._refused_at = -LOG_FLUSH_SECONDS  # when, by the monotonic clock
@@ -114,31 +114,28 @@ class _Chain:
 
     def wake(self) -> None:
         """There is a decision, and nobody writes. Raises where there is no place for it."""
-        if not self._is_begun or self._thread is None or not self._thread.is_alive():
-            if time.monotonic() - self._refused_at < LOG_FLUSH_SECONDS:  # not tried again at once
-                raise StoreError("the decision log cannot be begun", code="store_unavailable")
-            self._begin_chain()
-        self._pressed.set()
-
-    def _begin_chain(self) -> None:
-        """Have the thread begin the chain, and wait for it."""
-        with self._news:
-            if self._is_closing or self._is_gone:
-                raise StoreError("the decision log is closed", code="closed")
-            self._start()
+        if self._is_begun and self._thread is not None and self._thread.is_alive():
+            self._calls.put(None)
+            return
+        if time.monotonic() - self._refused_at < LOG_FLUSH_SECONDS:  # not tried again at once
+            raise StoreError("the decision log cannot be begun", code="store_unavailable")
+        with self._starting:
+            if self._is_closing or self._is_gone or self._is_starting:
+                raise StoreError("the decision log is closed, or being begun by this very thread", code="closed")
+            if self._thread is None or not self._thread.is_alive():
+                self._is_starting = True
+                try:
+                    thread = threading.Thread(target=self._run, name="fgacore-decisions", daemon=True)
+                    thread.start()
+                    self._thread = thread
+                finally:
+                    self._is_starting = False
         if not self._round() and not self._is_begun:
             raise StoreError("the decision log cannot be begun", code="store_unavailable") from self._refusal
 
-    def _start(self) -> None:
-        """Under the lock."""
-        if self._thread is None or not self._thread.is_alive():
-            thread = threading.Thread(target=self._run, name="fgacore-decisions", daemon=True)
-            thread.start()
-            self._thread = thread
-
     def press(self) -> None:
         """Do not wait for the next round: there is much to write."""
-        self._pressed.set()
+        self._calls.put(None)
 
     def flush(self) -> bool:
         """Whether everything that was put so far is on the disk."""
@@ -149,23 +146,20 @@ class _Chain:
 
     def _round(self) -> bool:
         """Wait for a round of the thread that begins after this; whether it left nothing behind."""
-        with self._news:
-            self._wanted += 1
-            mine = self._wanted
-            self._pressed.set()
-            while self._served < mine:
-                thread = self._thread
-                if self._is_closed or thread is None or not thread.is_alive():
-                    return False
-                self._news.wait(WAIT_SECONDS)
-            return self._is_good
+        mine = _Round()
+        self._calls.put(mine)
+        while not mine.over.acquire(timeout=WAIT_SECONDS):
+            thread = self._thread
+            if self._is_closed or thread is None or not thread.is_alive():
+                return False
+        return mine.is_good
 
     def close(self) -> None:
         """Refuse what comes, have written what there is, and end the chain."""
         self.ring.refuse()
         self.ring.forget_counter()
         self._is_closing = True
-        self._pressed.set()
+        self._calls.put(None)
         thread = self._thread
         if thread is None or not thread.is_alive():
             self._finish()
@@ -177,21 +171,29 @@ class _Chain:
     def _run(self) -> None:
         idle = 0
         while not self._is_closing:
-            self._pressed.clear()
-            wanted, before = self._wanted, self._hash
-            self._is_good = self._flush()
-            with self._news:
-                self._served = wanted
-                self._news.notify_all()
-            if self._wanted > wanted or self._is_closing:
-                continue
-            idle = idle + 1 if self._is_good and self._hash == before else 0
-            if self._is_gone or (idle > _IDLE_ROUNDS and self.ring.sleep()):
+            calls = self._called(LOG_FLUSH_SECONDS if idle <= _IDLE_ROUNDS and not self._is_gone else None)
+            before, is_good = self._hash, False
+            try:
+                is_good = self._flush()
+            finally:
+                for each in calls:
+                    if each is not None:
+                        each.is_good = is_good
+                        each.over.release()
+            # Whoever called may not have put anything yet.
+            idle = idle + 1 if is_good and self._hash == before and not calls else 0
+            if idle > _IDLE_ROUNDS and not self.ring.sleep():
                 idle = 0
-                self._pressed.wait()
-            else:
-                self._pressed.wait(LOG_FLUSH_SECONDS)
         self._finish()
+
+    def _called(self, seconds: float | None) -> list[_Round | None]:
+        """Wait for a call, or so long; the calls that came, with who waits for the round that begins now."""
+        calls: list[_Round | None] = []
+        with contextlib.suppress(queue.Empty):
+            calls.append(self._calls.get(timeout=seconds))
+            while True:
+                calls.append(self._calls.get_nowait())
+        return calls
 
     def _flush(self) -> bool:
         """Write what is in the ring. Whether that was done, and there is a chain."""
@@ -331,9 +333,18 @@ class _Chain:
         if self._counter is not None:
             self._counter.close()
             self._counter = None
-        with self._news:
-            self._is_closed = True
-            self._news.notify_all()
+        self._is_closed = True
+
+
+class _Round:
+    """Somebody waits for a round of the thread."""
+
+    __slots__ = ("is_good", "over")
+
+    def __init__(self) -> None:
+        self.is_good = False
+        self.over = threading.Lock()
+        self.over.acquire()
 
 
 class _Gone(Exception):
