@@ -283,11 +283,18 @@ def test_a_full_ring_denies_and_the_gap_shows(store: Path, monkeypatch: pytest.M
         assert session.check("can", "doc:1")
         decisions: Any = engine._decisions
         assert decisions.flush()
-        with decisions._chain._lock:
-            codes = [session.decide("can", "doc:1").code for _ in range(2_000)]
-            begun = time.monotonic()
-            batch = session.check_objects("can", ["doc:1"] * 10)
-            assert time.monotonic() - begun < 5.0
+        append, hangs = decisions._chain._append, threading.Event()
+
+        def hang(*block: Any) -> None:
+            hangs.wait()
+            append(*block)
+
+        monkeypatch.setattr(decisions._chain, "_append", hang)
+        codes = [session.decide("can", "doc:1").code for _ in range(2_000)]
+        begun = time.monotonic()
+        batch = session.check_objects("can", ["doc:1"] * 10)
+        assert time.monotonic() - begun < 5.0
+        hangs.set()
         denied = codes.count("log_failed")
         assert 0 < denied < len(codes)
         assert set(codes) == {"allowed", "log_failed"}

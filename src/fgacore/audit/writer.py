@@ -200,6 +200,8 @@ class _Chain:
         try:
             if not self._is_begun:
                 self._open_chain()
+                self.ring.done(True)
+                return True  # whoever woke the thread has not put anything yet
             for _ in range(2):  # what came while this is under way is the next round's
                 data, count, first, _ = self.ring.take()
                 if not data:
