@@ -57,6 +57,7 @@ __all__ = [
 SEGMENT_HEAD = struct.Struct("<8sII16s32sII32s")  # magic, version, zero, store, chain, number, zero, hash of the block before
 BLOCK_HEAD = struct.Struct("<IIQIIq32s")  # payload bytes, flags, first sequence, decisions, check of the head, time, hash
 RECORD_HEAD = struct.Struct("<IBBHQ")  # size, kind, flags, zero, sequence
+_DECIDED = struct.Struct("<IBBHQQqIIIHH")  # RECORD_HEAD and DECIDED_HEAD
 DECIDED_HEAD = struct.Struct("<QqIIIHH")  # revision, instant, session, context, count, type, relation
 NOTE_HEAD = struct.Struct("<II")  # number, length
 _CHAIN = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
@@ -279,10 +280,14 @@ class Decided(NamedTuple):
     items: int  # decisions in it
     type: int  # of all, where it is uniform; with the relation
     relation: int
-    is_uniform: bool
+    is_uniform: int  # as a truth
     payload: bytes
     start: int
     end: int
+
+
+_new = tuple.__new__  # as Decided(...), without a frame of Python for each
+_DECISIONS = DECISION_KINDS["decisions"]
 
 
 class Opened(NamedTuple):
@@ -300,8 +305,21 @@ def records(payload: bytes) -> Iterator[tuple[str, int, Any]]:
 
     ValueError where the bytes are none: they were hashed, so whoever wrote them wrote that.
     """
-    at, end = 0, len(payload)
+    at, end, least = 0, len(payload), RECORD_HEAD.size + DECIDED_HEAD.size
     while at < end:
+        if end - at >= least and payload[at + 4] == _DECISIONS:  # most of them: both heads in one
+            size, _, flags, zero, sequence, revision, instant, session, context, count, type, relation = _DECIDED.unpack_from(payload, at)
+            uniform = flags & DECISION_FLAG_UNIFORM
+            start = at + least
+            if zero or size % 8 or size > end - at or count == 0 or size - least < (4 if uniform else 8) * count + (count + 7) // 8:
+                raise ValueError("the head of a record is none")
+            at += size
+            yield (
+                "decisions",
+                sequence,
+                _new(Decided, (sequence, revision, instant, session, context, count, type, relation, uniform, payload, start, at)),
+            )
+            continue
         if end - at < RECORD_HEAD.size:
             raise ValueError("a record is cut off")
         size, number, flags, zero, sequence = RECORD_HEAD.unpack_from(payload, at)
@@ -310,8 +328,8 @@ def records(payload: bytes) -> Iterator[tuple[str, int, Any]]:
             raise ValueError("the head of a record is none")
         start = at + RECORD_HEAD.size
         if kind == "decisions":
-            yield kind, sequence, _decided(payload, start, at + size, flags, sequence)
-        elif kind == "end":
+            raise ValueError("a record is cut off")
+        if kind == "end":
             yield kind, sequence, None
         else:
             if size < RECORD_HEAD.size + NOTE_HEAD.size:
@@ -322,17 +340,6 @@ def records(payload: bytes) -> Iterator[tuple[str, int, Any]]:
                 raise ValueError("a record is cut off")
             yield kind, sequence, (what, msgpack.unpackb(payload[start : start + length], raw=False))
         at += size
-
-
-def _decided(payload: bytes, at: int, end: int, flags: int, sequence: int) -> Decided:
-    if end - at < DECIDED_HEAD.size:
-        raise ValueError("a record is cut off")
-    revision, instant, session, context, count, type, relation = DECIDED_HEAD.unpack_from(payload, at)
-    uniform = bool(flags & DECISION_FLAG_UNIFORM)
-    at += DECIDED_HEAD.size
-    if count == 0 or end - at < (4 if uniform else 8) * count + (count + 7) // 8:
-        raise ValueError("a record is cut off")
-    return Decided(sequence, revision, instant, session, context, count, type, relation, uniform, payload, at, end)
 
 
 def opened(decided: Decided) -> Opened:

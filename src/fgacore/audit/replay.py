@@ -155,6 +155,8 @@ class _Replaying:
         self._log = log
         self._walks = [_Walk(log)]
         self._generation, self._first = self._walks[0].generation, self._walks[0].first
+        self._first += self._first > 0  # the first revision that a state can be made of
+        self._sessions: dict[int, tuple[dict[str, Any], str | None]] = {}  # why all of a session's are apart
         self._broken = 0  # walks that were given up
         self._done = Replayed()
 
@@ -200,17 +202,27 @@ class _Replaying:
 
     def _apart(self, each: Logged) -> str | None:
         """Why a decision cannot be made again; None: it can."""
-        session = each.session
+        known = self._sessions.get(id(each.session))
+        if known is None:
+            if len(self._sessions) >= _CHAINS_MAX:
+                self._sessions.clear()
+            known = self._sessions[id(each.session)] = each.session, self._apart_all(each)
+        if known[1] is not None:
+            return known[1]
+        if each.decided.revision < self._first:
+            return "compacted"
+        return None if each.context is None or "context" in each.context else "context_not_kept"
+
+    def _apart_all(self, each: Logged) -> str | None:
+        """The same of every decision of a session."""
+        session, own = each.session, each.session_context
         if session["semantics"] != SEMANTICS_VERSION:
             return "other_semantics"
         if session["apart"]:
             return "contextual"
-        if session["generation"] != self._generation or each.decided.revision < self._first + (self._first > 0):
+        if session["generation"] != self._generation:
             return "compacted"
-        for context in (each.context, each.session_context):
-            if context is not None and "context" not in context:
-                return "context_not_kept"
-        return None
+        return None if own is None or "context" in own else "context_not_kept"
 
     def _give_up_broken(self) -> None:
         """A decision that leads a walk astray is no reason for the next ones to differ; where the store's log is damaged, they all do."""

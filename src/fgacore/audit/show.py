@@ -6,7 +6,7 @@ import os
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from fgacore.errors import RequestError, StoreError, quote
 from fgacore.formats import DECISION_CODES
@@ -20,6 +20,7 @@ __all__ = ["Logged", "LoggedDecision", "logged", "read"]
 
 _CODES = {number: code for code, number in DECISION_CODES.items()}
 _NONE = 0xFFFFFFFF
+_INSTANT_END = 253_402_300_800_000_000  # what no datetime can be begins here
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,7 @@ class LoggedDecision:
         }
 
 
-@dataclass(slots=True)
-class Logged:
+class Logged(NamedTuple):
     """A record of decisions with what it refers to."""
 
     chain: str
@@ -80,6 +80,7 @@ def logged(chain: Chain, store_id: bytes | None = None) -> Iterator[list[Logged]
     """The decisions of a chain, block by block. StoreError `corrupt` where it was changed."""
     sessions: dict[int, dict[str, Any]] = {}
     contexts: dict[int, dict[str, Any]] = {}
+    name, new = chain.name, tuple.__new__  # as Logged(...), without a frame of Python for each
     for block in read_chain(chain, store_id):
         found = []
         try:
@@ -91,8 +92,9 @@ def logged(chain: Chain, store_id: bytes | None = None) -> Iterator[list[Logged]
                 elif kind == "decisions":
                     session = sessions[value.session]
                     own = None if session["context"] is None else contexts[session["context"]]
-                    moment_of(value.instant)
-                    found.append(Logged(chain.name, value, session, own, contexts[value.context] if value.context else None))
+                    if not 0 <= value.instant < _INSTANT_END:
+                        raise ValueError
+                    found.append(new(Logged, (name, value, session, own, contexts[value.context] if value.context else None)))
         except (ValueError, KeyError, TypeError, OverflowError) as error:
             raise StoreError(f"damaged: the decisions of {chain.name} in segment {block.segment}", code="corrupt") from error
         yield found
