@@ -20,7 +20,7 @@ __all__ = ["Logged", "LoggedDecision", "logged", "read"]
 
 _CODES = {number: code for code, number in DECISION_CODES.items()}
 _NONE = 0xFFFFFFFF
-_INSTANT_END = 253_402_300_800_000_000  # what no datetime can be begins here
+_INSTANT_FIRST, _INSTANT_END = -62_135_596_800_000_000, 253_402_300_800_000_000  # of the years 1 to 9999: what a datetime can be
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ def logged(chain: Chain, store_id: bytes | None = None) -> Iterator[list[Logged]
                 elif kind == "decisions":
                     session = sessions[value.session]
                     own = None if session["context"] is None else contexts[session["context"]]
-                    if not 0 <= value.instant < _INSTANT_END:
+                    if not _INSTANT_FIRST <= value.instant < _INSTANT_END:
                         raise ValueError
                     found.append(new(Logged, (name, value, session, own, contexts[value.context] if value.context else None)))
         except (ValueError, KeyError, TypeError, OverflowError) as error:
