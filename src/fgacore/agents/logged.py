@@ -68,9 +68,9 @@ class LoggedChecks(Lists):
     ) -> list[bool]:
         """As Engine.check_objects."""
         who: Any = subject
-        if isinstance(who, str) and _is_none(contextual_tuples) and model_id is None:
-            return self._asker(who).check_objects(relation, objects, context=context, at_least=at_least)
         items = _listed(objects)
+        if isinstance(who, str) and _is_none(contextual_tuples) and model_id is None and items:
+            return self._asker(who).check_objects(relation, items, context=context, at_least=at_least)
         answers = super().check_objects(
             subject, relation, items, context=context, contextual_tuples=contextual_tuples, model_id=model_id, at_least=at_least
         )
@@ -125,8 +125,7 @@ class LoggedChecks(Lists):
         answers = [False] * len(items)
         errors: dict[int, FgaError] = {}
         pin = None
-        if at_least is not None or not groups:
-            super().batch_check([], at_least=at_least)  # closed, stale, no model: as it says
+        super().batch_check([], context=context, at_least=at_least)  # closed, stale, no model, no context: as it says
         for subject, places in groups.items():
             chain = self._asker(subject)
             pin = chain._pin() if pin is None else pin
