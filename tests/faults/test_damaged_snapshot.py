@@ -15,6 +15,7 @@ from faults.logs import chain_is_whole, flip, flip_in_record, refusal, snapshots
 from faults.peer import code_of, until
 from faults.world import CONTEXT, STEPS, Story, answers, write_next
 from fgacore import StoreError
+from fgacore.formats import SNAPSHOT_VERSION
 from fgacore.store.snapshot import find_snapshots, open_snapshot
 
 
@@ -155,6 +156,6 @@ def test_a_snapshot_of_the_future_is_set_aside_and_the_log_replayed(told: tuple[
     path, story = told
     (newest, *_) = snapshots(path)
     header = newest.read_bytes()[:16]
-    place = next(position for position in range(4, 13) if int.from_bytes(header[position : position + 4], "little") == 1)
-    flip(newest, place, 1)
+    place = next(position for position in range(4, 13) if int.from_bytes(header[position : position + 4], "little") == SNAPSHOT_VERSION)
+    flip(newest, place, 3)
     reopened(path, story, caplog)
