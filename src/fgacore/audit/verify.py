@@ -7,6 +7,7 @@ that was kept elsewhere: a chain cut short, written anew, or taken away whole. B
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +17,8 @@ from fgacore.errors import FgaError, RequestError, StoreError, quote
 from .files import Block, Chain, chains, counted, existing, public_key, read_chain, records
 
 __all__ = ["ChainReport", "Verification", "heads", "verify"]
+
+_HASH = re.compile(r"[0-9a-fA-F]{64}")
 
 
 @dataclass(slots=True)
@@ -65,8 +68,8 @@ class Verification:
 
 
 def verify(directory: str | os.PathLike[str], heads: Iterable[str] = (), key: bytes | None = None, *, store_id: bytes | None = None) -> Verification:
-    """Read every byte of a decision log and say what was changed. heads: kept elsewhere, as `heads` gave them. key: the public one (Ed25519, raw or
-    PEM), by which every block must be signed. store_id: of the store whose decisions these are to be.
+    """Read every byte of a decision log and say what was changed. heads: kept elsewhere, as `heads` gave them, or their hashes alone. key: the
+    public one (Ed25519, raw or PEM), by which every block must be signed. store_id: of the store whose decisions these are to be.
 
     Raises StoreError where there is no such directory, `unknown_record` where a newer fgacore wrote it.
     """
@@ -74,9 +77,9 @@ def verify(directory: str | os.PathLike[str], heads: Iterable[str] = (), key: by
     wanted = [_head(text) for text in heads]
     checker = None if key is None else public_key(key)
     found: set[tuple[str, int, str]] = set()
-    reports = [_verify_chain(chain, store_id, checker, {each for each in wanted if each[0] == chain.name}, found) for chain in chains(directory)]
+    reports = [_verify_chain(chain, store_id, checker, set(wanted), found) for chain in chains(directory)]
     problems = [
-        f"the head {name}:{sequence}:{hash[:12]}... is not there: that chain was cut short, written anew or taken away"
+        f"the head {f'{name}:{sequence}:' if name else ''}{hash[:12]}... is not there: that chain was cut short, written anew or taken away"
         for name, sequence, hash in wanted
         if (name, sequence, hash) not in found
     ]
@@ -102,10 +105,13 @@ def _told(block: Block) -> str:
 
 
 def _head(text: str) -> tuple[str, int, str]:
+    """(chain, sequence, hash) of a head. A hash alone is of no chain: it is looked for in all."""
     match text.strip().split(":"):
-        case [name, sequence, hash] if sequence.isdecimal() and len(hash) == 64:
+        case [name, sequence, hash] if sequence.isdecimal() and _HASH.fullmatch(hash):
             return name, int(sequence), hash.lower()
-    raise RequestError(f"no head of a decision log: {quote(text)}; it is CHAIN:SEQUENCE:HASH, as `fgacore audit head` prints it")
+        case [hash] if _HASH.fullmatch(hash):
+            return "", 0, hash.lower()
+    raise RequestError(f"no head of a decision log: {quote(text)}; it is CHAIN:SEQUENCE:HASH, as `fgacore audit head` prints it, or the hash alone")
 
 
 def _verify_chain(
@@ -117,9 +123,8 @@ def _verify_chain(
     try:
         for block in read_chain(chain, store_id):
             report.blocks += 1
-            at = (block.chain, block.next, block.hash.hex())
-            if at in wanted:
-                found.add(at)
+            hash = block.hash.hex()
+            found.update(wanted & {(block.chain, block.next, hash), ("", 0, hash)})
             if report.is_ended:
                 report.problems.append("it goes on after its end")
                 break
