@@ -131,19 +131,23 @@ class _Walk:
         model = state.newest_model
         if model is None or model.model_id != each.session["model"]:
             raise StoreError("another model was the newest then", code="corrupt")
-        context = None if each.context is None else each.context["context"]
-        uniform = (decided.type, decided.relation) if decided.is_uniform else None
-        return self._chain(each).codes(decided.payload, decided.start, decided.end, decided.items, uniform, context)
+        known = self._chains.get(id(each.session))
+        return (self._chain(each) if known is None else known[1]).codes(
+            decided.payload,
+            decided.start,
+            decided.end,
+            decided.items,
+            (decided.type, decided.relation) if decided.is_uniform else None,
+            None if each.context is None else each.context["context"],
+        )
 
     def _chain(self, each: Logged) -> Chained:
-        key = id(each.session)
-        known = self._chains.get(key)
-        if known is None:
-            if len(self._chains) >= _CHAINS_MAX:
-                self._chains.clear()
-            own = None if each.session_context is None else each.session_context["context"]
-            known = self._chains[key] = each.session, Chained.described(self._engine, {**each.session, "context": own})
-        return known[1]
+        if len(self._chains) >= _CHAINS_MAX:
+            self._chains.clear()
+        own = None if each.session_context is None else each.session_context["context"]
+        chain = Chained.described(self._engine, {**each.session, "context": own})
+        self._chains[id(each.session)] = each.session, chain
+        return chain
 
 
 class _Replaying:
