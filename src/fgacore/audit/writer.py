@@ -320,6 +320,7 @@ class _Chain:
         """Write what there is, end the chain, and let go of its files."""
         if self._is_closed:
             return
+        self.ring.forget_counter()  # again: the chain may have been begun since
         sequence = self.ring.sequence
         if self._is_begun and self._flush() and self._flush() and self._file is not None:
             try:
