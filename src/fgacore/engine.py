@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
-from fgacore.agents.authority import bound, configure, delegate, delegations, lift, revoke, set_suspended, settings, suspensions
+from fgacore.agents.authority import bound, configure, control_of, delegate, delegations, lift, revoke, set_suspended, settings, suspensions
 from fgacore.agents.blast import whole_reach
 from fgacore.agents.claims import ClaimsMapping, read_claims
 from fgacore.agents.logged import LoggedChecks
@@ -30,7 +30,7 @@ from fgacore.runtime.memory import MemoryStore
 from fgacore.runtime.reach import Reach
 from fgacore.runtime.reads import Teller, stored_tuples
 from fgacore.runtime.replica import Replica
-from fgacore.runtime.requests import check_request_id, digest
+from fgacore.runtime.requests import check_request_id, digest, fits
 from fgacore.runtime.store import Clock, Store, Write
 from fgacore.runtime.subjects import SubjectSet, list_subjects
 from fgacore.store.log import cache_directory, open_log
@@ -572,9 +572,7 @@ class Engine(Lists):
 
     def boundaries(self) -> dict[str, tuple[str, ...]]:
         """The entries of each boundary, by what it bounds."""
-        self._writer.look()
-        self._refuse_closed()
-        return dict(self._state.control.boundaries)
+        return dict(control_of(self).boundaries)
 
     def configure(
         self,
@@ -643,11 +641,7 @@ def _refuse_attribution(actor: object, reason: object) -> None:
     for name, text in (("actor", actor), ("reason", reason)):
         if text is None:
             continue
-        try:
-            fits = isinstance(text, str) and len(text.encode()) <= ACTOR_BYTES_MAX
-        except UnicodeEncodeError:
-            fits = False
-        if not fits:
+        if not isinstance(text, str) or not fits(text, ACTOR_BYTES_MAX):
             raise RequestError(f"{name} is a text of at most {ACTOR_BYTES_MAX} bytes (ACTOR_BYTES_MAX)")
 
 

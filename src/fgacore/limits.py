@@ -56,6 +56,7 @@ CONTEXTUAL_TUPLES_MAX = 10_000  # of one question; OpenFGA takes 100
 CHECK_WORK_MAX = 50_000_000  # tuples looked at for one question, so that one question is seconds, never minutes
 
 # Agents.
+CALENDAR_SECONDS_MAX = 253_402_300_799  # since 1970, the last second of the year 9999: no datetime is later
 CHAIN_PRINCIPALS_MAX = 16  # from the root to the asking agent; a denial's code and its link share a byte
 SCOPE_ENTRIES_MAX = 1_000  # of one scope or boundary: each question reads them all
 LOG_RING_BYTES = 32 << 20  # of decisions on their way to the disk, two halves: each some 250,000 single ones, or three million in batches

@@ -12,10 +12,11 @@ from typing import Any, Protocol
 
 from fgacore.errors import RequestError, StoreError, quote
 from fgacore.kernel.plan import ModelPlan
-from fgacore.limits import CHAIN_PRINCIPALS_MAX, TASK_BYTES_MAX
+from fgacore.limits import CALENDAR_SECONDS_MAX, CHAIN_PRINCIPALS_MAX, TASK_BYTES_MAX
 from fgacore.results import Delegation, Suspension
 from fgacore.runtime.clock import moment_of
 from fgacore.runtime.control import AUTHORITIES, BOUND_TO, Control, Delegated, boundary_payload, delegated_payload, revoked_payload, stopped_payload
+from fgacore.runtime.requests import fits
 from fgacore.runtime.scopes import read_scope
 from fgacore.runtime.state import State
 from fgacore.runtime.store import Store
@@ -25,6 +26,7 @@ __all__ = [
     "Holder",
     "bound",
     "configure",
+    "control_of",
     "delegate",
     "delegations",
     "lift",
@@ -37,8 +39,6 @@ __all__ = [
     "task_of",
     "until",
 ]
-
-_INSTANT_MAX = 253_402_300_799_000_000  # the last second of the year 9999: no datetime is later
 
 
 class Holder(Protocol):
@@ -70,11 +70,17 @@ def plain(engine: Holder, given: object, what: str) -> str:
     return text
 
 
-def model_of(engine: Holder) -> ModelPlan:
-    """The newest model, of a state that is as new as its store asks for."""
+def control_of(engine: Holder) -> Control:
+    """What is recorded of agents, of a state that is as new as its store asks for. StoreError `closed`."""
     engine._writer.look()
     if not engine._state.is_open:
         raise StoreError("the engine is closed", code="closed")
+    return engine._state.control
+
+
+def model_of(engine: Holder) -> ModelPlan:
+    """The newest model, of a state that is as new as its store asks for."""
+    control_of(engine)
     model = engine._state.newest_model
     if model is None:
         raise RequestError("the store has no model yet", code="no_model")
@@ -102,7 +108,7 @@ def until(instant: int, seconds: object) -> int | None:
         span = math.inf
     if not 0 < span < math.inf:
         raise RequestError("expires_in is a number of seconds above 0, or None", code="invalid_delegation")
-    if span >= (_INSTANT_MAX - instant) / 1_000_000:
+    if span >= (CALENDAR_SECONDS_MAX * 1_000_000 - instant) / 1_000_000:
         raise RequestError("expires_in ends after the year 9999", code="invalid_delegation")
     return instant + max(1, round(span * 1_000_000))
 
@@ -111,11 +117,8 @@ def task_of(given: object) -> str | None:
     """A task as it is kept."""
     if given is None:
         return None
-    try:
-        if isinstance(given, str) and len(given.encode()) <= TASK_BYTES_MAX:
-            return str.__str__(given)
-    except UnicodeEncodeError:
-        pass
+    if isinstance(given, str) and fits(given, TASK_BYTES_MAX):
+        return str.__str__(given)
     raise RequestError(f"the task is a text of at most {TASK_BYTES_MAX} bytes (TASK_BYTES_MAX)")
 
 
@@ -141,7 +144,7 @@ def set_suspended(engine: Holder, subject: str, is_stopped: bool, by: str | None
 
 def suspensions(engine: Holder) -> list[Suspension]:
     """Who is suspended, in the order in which they were."""
-    control = _control(engine)
+    control = control_of(engine)
     return [Suspension(subject, each.by, each.reason, moment_of(each.since), each.revision) for subject, each in list(control.suspensions.items())]
 
 
@@ -273,7 +276,7 @@ def revoke(engine: Holder, delegation_id: str, by: str | None, reason: str | Non
 
 def delegations(engine: Holder, *, by: str | None, to: str | None, active: bool | None) -> list[Delegation]:
     """The recorded delegations, the oldest first."""
-    control, state = _control(engine), engine._state
+    control, state = control_of(engine), engine._state
     with state.lock:
         instant, items = state.moment(), list(control.delegations.values())
         out = []
@@ -327,12 +330,5 @@ def configure(engine: Holder, require_delegation: Iterable[str] | None, bind: Ma
 
 def settings(engine: Holder) -> dict[str, Any]:
     """What `configure` has recorded."""
-    control = _control(engine)
+    control = control_of(engine)
     return {"require_delegation": sorted(control.require_delegation), "bind": dict(control.bind)}
-
-
-def _control(engine: Holder) -> Control:
-    engine._writer.look()
-    if not engine._state.is_open:
-        raise StoreError("the engine is closed", code="closed")
-    return engine._state.control

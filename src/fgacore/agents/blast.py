@@ -48,7 +48,7 @@ def whole_reach(
             lent.append(Lent(delegation.id, session.principals, session.reach()))
         beyond = {}
         if type in control.boundaries or subject in control.boundaries:
-            bounded = Chained(engine, engine._ring, (str(subject),), (True,), (None,), (None,))._bounded(list(own.definite.values()))
+            bounded = Chained(engine, engine._ring, (str.__str__(subject),), (True,), (None,), (None,))._bounded(list(own.definite.values()))
             beyond = {pair: found - inside for (pair, found), inside in zip(own.definite.items(), bounded, strict=True)}
         if engine._state.revision == own.revision:
             break

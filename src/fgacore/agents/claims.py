@@ -15,11 +15,10 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from fgacore.errors import LimitError, RequestError, quote
-from fgacore.limits import CHAIN_PRINCIPALS_MAX, OBJECT_BYTES_MAX
+from fgacore.limits import CALENDAR_SECONDS_MAX, CHAIN_PRINCIPALS_MAX, OBJECT_BYTES_MAX
 
 __all__ = ["Claimed", "ClaimsMapping", "read_claims"]
 
-_EXPIRY_MAX = 253_402_300_799  # the last second of the year 9999: no datetime is later
 _TEMPLATE = re.compile(r"([^\s:#@*{}]+):([^\s:#*{}]*)\{(\w+)\}([^\s:#*{}]*)", re.ASCII)
 
 
@@ -146,7 +145,7 @@ def _expiry(claims: Mapping[str, Any]) -> float | None:
     given = claims["exp"]
     if isinstance(given, bool) or not isinstance(given, (int, float)) or (isinstance(given, float) and not math.isfinite(given)):
         raise _refusal("`exp` is not a number of seconds")
-    if not 0 <= given <= _EXPIRY_MAX:
+    if not 0 <= given <= CALENDAR_SECONDS_MAX:
         raise _refusal("`exp` is no time between 1970 and 9999")
     return given
 

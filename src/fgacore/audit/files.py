@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from zlib import crc32
 
 import msgpack
@@ -57,8 +57,7 @@ __all__ = [
 SEGMENT_HEAD = struct.Struct("<8sII16s32sII32s")  # magic, version, zero, store, chain, number, zero, hash of the block before
 BLOCK_HEAD = struct.Struct("<IIQIIq32s")  # payload bytes, flags, first sequence, decisions, check of the head, time, hash
 RECORD_HEAD = struct.Struct("<IBBHQ")  # size, kind, flags, zero, sequence
-_DECIDED = struct.Struct("<IBBHQQqIIIHH")  # RECORD_HEAD and DECIDED_HEAD
-DECIDED_HEAD = struct.Struct("<QqIIIHH")  # revision, instant, session, context, count, type, relation
+DECIDED_HEAD = struct.Struct("<IBBHQQqIIIHH")  # RECORD_HEAD; revision, instant, session, context, count, type, relation
 NOTE_HEAD = struct.Struct("<II")  # number, length
 _CHAIN = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 _SEGMENT = re.compile(r"([0-9]{6,9})\.fgd")
@@ -107,35 +106,32 @@ def end_record(sequence: int) -> bytes:
 
 def private_key(given: bytes) -> Any:
     """An Ed25519 private key from 32 raw bytes or a PEM. RequestError where it is none, or the library is not there."""
-    try:
-        from cryptography.exceptions import UnsupportedAlgorithm
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-        from cryptography.hazmat.primitives.serialization import load_pem_private_key
-    except ImportError as error:
-        raise RequestError("signed decisions need cryptography: install `fgacore[audit]`", code="extra_missing") from error
-    try:
-        key = Ed25519PrivateKey.from_private_bytes(given) if len(given) == 32 else load_pem_private_key(given, None)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise RequestError("the key of the decision log is no private key of Ed25519: 32 bytes, or a PEM without a password") from error
-    if not isinstance(key, Ed25519PrivateKey):
-        raise RequestError("the key of the decision log is of another kind than Ed25519")
-    return key
+    return _key(given, "the key of the decision log", "private", "32 bytes, or a PEM without a password")
 
 
 def public_key(given: bytes) -> Any:
     """An Ed25519 public key from 32 raw bytes or a PEM. RequestError where it is none, or the library is not there."""
+    return _key(given, "the key", "public", "32 bytes, or a PEM")
+
+
+def _key(given: bytes, what: str, half: Literal["private", "public"], forms: str) -> Any:
     try:
         from cryptography.exceptions import UnsupportedAlgorithm
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-        from cryptography.hazmat.primitives.serialization import load_pem_public_key
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
     except ImportError as error:
         raise RequestError("signed decisions need cryptography: install `fgacore[audit]`", code="extra_missing") from error
+    key: Any
+    kind: Any = Ed25519PrivateKey if half == "private" else Ed25519PublicKey
     try:
-        key = Ed25519PublicKey.from_public_bytes(given) if len(given) == 32 else load_pem_public_key(given)
+        if half == "private":
+            key = Ed25519PrivateKey.from_private_bytes(given) if len(given) == 32 else load_pem_private_key(given, None)
+        else:
+            key = Ed25519PublicKey.from_public_bytes(given) if len(given) == 32 else load_pem_public_key(given)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise RequestError("the key is no public key of Ed25519: 32 bytes, or a PEM") from error
-    if not isinstance(key, Ed25519PublicKey):
-        raise RequestError("the key is of another kind than Ed25519")
+        raise RequestError(f"{what} is no {half} key of Ed25519: {forms}") from error
+    if not isinstance(key, kind):
+        raise RequestError(f"{what} is of another kind than Ed25519")
     return key
 
 
@@ -305,10 +301,10 @@ def records(payload: bytes) -> Iterator[tuple[str, int, Any]]:
 
     ValueError where the bytes are none: they were hashed, so whoever wrote them wrote that.
     """
-    at, end, least = 0, len(payload), RECORD_HEAD.size + DECIDED_HEAD.size
+    at, end, least = 0, len(payload), DECIDED_HEAD.size
     while at < end:
-        if end - at >= least and payload[at + 4] == _DECISIONS:  # most of them: both heads in one
-            size, _, flags, zero, sequence, revision, instant, session, context, count, type, relation = _DECIDED.unpack_from(payload, at)
+        if end - at >= least and payload[at + 4] == _DECISIONS:  # most of them
+            size, _, flags, zero, sequence, revision, instant, session, context, count, type, relation = DECIDED_HEAD.unpack_from(payload, at)
             uniform = flags & DECISION_FLAG_UNIFORM
             start = at + least
             if zero or size % 8 or size > end - at or count == 0 or size - least < (4 if uniform else 8) * count + (count + 7) // 8:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from fgacore.errors import RequestError, StoreError, quote
 from fgacore.formats import DECISION_CODES
 from fgacore.kernel.names import Names
+from fgacore.limits import CALENDAR_SECONDS_MAX
 from fgacore.runtime.clock import moment_of
 
 from .files import Chain, Decided, chains, existing, opened, read_chain, records
@@ -20,7 +21,7 @@ __all__ = ["Logged", "LoggedDecision", "logged", "read"]
 
 _CODES = {number: code for code, number in DECISION_CODES.items()}
 _NONE = 0xFFFFFFFF
-_INSTANT_FIRST, _INSTANT_END = -62_135_596_800_000_000, 253_402_300_800_000_000  # of the years 1 to 9999: what a datetime can be
+_INSTANT_FIRST, _INSTANT_END = -62_135_596_800_000_000, (CALENDAR_SECONDS_MAX + 1) * 1_000_000  # of the years 1 to 9999: what a datetime can be
 
 
 @dataclass(frozen=True, slots=True)

@@ -117,7 +117,8 @@ cdef class Chained:
     cdef int one(self, object relation, object object, object context, object at_least, bint quiet, AskedC* asked, list held) except -1
     cdef int ask_group(
         self, Checker checker, ModelPlan model, object subject, BatchC* group, const BatchC* batch, const uint32_t* places, list errors) except -1
-    cdef int evaluate(
+    cdef int evaluate(self, Checker checker, Rules rules, BatchC* batch, uint8_t* codes, int64_t instant, dict errors) except -1
+    cdef int evaluate_part(
         self, Checker checker, Rules rules, BatchC* batch, uint8_t* codes, Py_ssize_t first, Py_ssize_t end, int64_t instant, dict errors) except -1
     cdef int wheres(
         self, Checker checker, Rules rules, const BatchC* batch, const uint8_t* codes, const uint32_t* entry_ids, Py_ssize_t first, Py_ssize_t count,

@@ -479,7 +479,7 @@ cdef class Chained:
             self, Checker checker, ModelPlan model, object subject, BatchC* group, const BatchC* batch, const uint32_t* places,
             list errors) except -1:
         """Answer the questions of a group for one subject: 0, 1, or 2 where it failed, with (number, error) in `errors`. places: where each is in the
-        batch; NULL: at the same place."""
+        batch."""
         cdef AskerC asker
         cdef Py_ssize_t i = 0, j
         cdef uint32_t at
@@ -542,7 +542,16 @@ cdef class Chained:
                 found[entry.where * count + places[i] - first] = group.answers[i]
         return 0
 
-    cdef int evaluate(
+    cdef int evaluate(self, Checker checker, Rules rules, BatchC* batch, uint8_t* codes, int64_t instant, dict errors) except -1:
+        """The code byte of each question of a batch; where entries ask questions of their own, so many at a time, which bounds the memory."""
+        cdef Py_ssize_t first = 0, end
+        while first < batch.count:
+            end = batch.count if not rules.where_subjects else min(batch.count, first + WHERE_ITEMS)
+            self.evaluate_part(checker, rules, batch, codes, first, end, instant, errors)
+            first = end
+        return 0
+
+    cdef int evaluate_part(
             self, Checker checker, Rules rules, BatchC* batch, uint8_t* codes, Py_ssize_t first, Py_ssize_t end, int64_t instant,
             dict errors) except -1:
         """The code byte of each question first..end that is not in error. What failed, and decides, goes into `errors` by its place in the batch."""
@@ -620,11 +629,12 @@ cdef class Chained:
         cdef Rules rules
         cdef ModelPlan model
         cdef uint8_t* codes = NULL
-        cdef Py_ssize_t i, j, count = len(items)
+        cdef Py_ssize_t i, count = len(items)
         cdef Py_ssize_t length = 0
         cdef int symbol = -1
         cdef int64_t instant = 0
         cdef bytes settled
+        cdef const char* text
         cdef dict own = {} if errors is None else errors
         cdef list objects = [pair_of(item, i, own if errors is not None else None) for i, item in enumerate(items)] if pairs else items
         cdef object whole = context
@@ -656,27 +666,25 @@ cdef class Chained:
                 symbol = relation_find(model, relation)
             for i in range(count):
                 item = <object>PyList_GET_ITEM(objects, i)
+                batch.texts[i], batch.lengths[i], batch.symbols[i] = b"", 0, -1     # of an item that is in error
                 if pairs:
                     if item is None:
-                        batch.texts[i], batch.lengths[i], batch.symbols[i] = b"", 0, -1
                         continue
                     try:
                         symbol = relation_find(model, (<tuple>item)[0])
                     except FgaError as error:
                         fault(error, i, errors)
-                        batch.texts[i], batch.lengths[i], batch.symbols[i] = b"", 0, -1
                         continue
                     item = (<tuple>item)[1]
-                batch.symbols[i] = symbol
-                batch.texts[i] = fga_ascii(<PyObject*>item, &length)
-                if batch.texts[i] != NULL and length < NAME_BYTES:
-                    batch.lengths[i] = <uint32_t>length
+                text = fga_ascii(<PyObject*>item, &length)
+                if text != NULL and length < NAME_BYTES:
+                    batch.texts[i], batch.lengths[i], batch.symbols[i] = text, <uint32_t>length, symbol
                     continue
                 try:
                     batch_text(&batch, i, item)
+                    batch.symbols[i] = symbol
                 except FgaError as error:
                     fault(error, i, errors)
-                    batch.texts[i], batch.lengths[i], batch.symbols[i] = b"", 0, -1
             if count >= NOGIL_ITEMS:
                 with nogil:
                     find_targets(&checker.version.names.c, model.node_slots, model.node_mask, &batch)
@@ -695,11 +703,7 @@ cdef class Chained:
                 except FgaError as error:
                     fault(error, i, errors)
                     batch.nodes[i] = NO_NODE
-            i = 0
-            while i < count:
-                j = count if not rules.where_subjects else min(count, i + WHERE_ITEMS)
-                self.evaluate(checker, rules, &batch, codes, i, j, instant, own)
-                i = j
+            self.evaluate(checker, rules, &batch, codes, instant, own)
             self._state.checks += count
             for i in range(count):
                 batch.answers[i] = codes[i] == 0 and batch.nodes[i] != NO_NODE
@@ -1030,7 +1034,7 @@ cdef class Chained:
         cdef BatchC batch
         cdef Checker checker
         cdef Rules rules
-        cdef Py_ssize_t i, j
+        cdef Py_ssize_t i
         cdef const char* data = <const char*>payload
         cdef Py_ssize_t types = start, ids, bits, denied, texts
         cdef uint16_t type = 0, relation = 0, length
@@ -1080,11 +1084,7 @@ cdef class Chained:
                     if texts > end:
                         raise ValueError("a record is cut off")
                     batch.texts[i], batch.lengths[i] = data + texts - length, length
-            i = 0
-            while i < count:
-                j = count if not rules.where_subjects else min(count, i + WHERE_ITEMS)
-                self.evaluate(checker, rules, &batch, codes, i, j, instant, errors)
-                i = j
+            self.evaluate(checker, rules, &batch, codes, instant, errors)
             return bytes(was), bytes(out)
         finally:
             self._state.give(checker)

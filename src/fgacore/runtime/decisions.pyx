@@ -6,8 +6,8 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 import datetime
-from _thread import interrupt_main
 import ipaddress
+from _thread import interrupt_main
 from hashlib import sha256
 
 import msgpack

@@ -12,7 +12,15 @@ from fgacore.limits import REQUEST_ID_BYTES_MAX
 from fgacore.runtime.store import Write
 from fgacore.tuples import Tuple
 
-__all__ = ["check_request_id", "digest"]
+__all__ = ["check_request_id", "digest", "fits"]
+
+
+def fits(text: str, bytes_max: int) -> bool:
+    """Whether a text can be kept with a record: it is Unicode, of no more bytes."""
+    try:
+        return len(text.encode()) <= bytes_max
+    except UnicodeEncodeError:
+        return False
 
 
 def check_request_id(request_id: object) -> None:

@@ -219,7 +219,7 @@ cdef class State:
         return 0
 
     cdef int set_control(self, object control) except -1:
-        """Make these what agents may be lent and what bounds them. Nobody has looked at them before."""
+        """Make these what agents may be lent and what bounds them: whoever made anything of them makes it anew."""
         self.control = control
         self.control_serial += 1
         self.bound = control.bind or None
